@@ -1,0 +1,72 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer: each makes .venv and installs
+# what it needs there, once. `make PYTHON=python3.12 test` takes another Python.
+PYTHON ?= python3
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+SOURCES := setup.cfg pyproject.toml constraints.txt
+
+# One thread a worker, or the workers crowd each other out; the array API variable lets
+# scikit-learn's own checks of array API inputs run; Agg draws without a screen.
+TEST_ENV := OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 MPLBACKEND=Agg
+WORKERS := -n 2 --dist loadfile
+
+check_python = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "skcentrobind needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make PYTHON=/path/to/python3.11 ..." >&2; \
+	exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench-smoke test-oldest clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/installed ## bind real data and print the tables
+	$(BIN)/python -m skcentrobind
+
+test: .venv/installed ## run the tests and every docstring example
+	$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
+
+lint: .venv/installed ## check the code, its format and the spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+docs: .venv/installed-docs ## build the documentation into docs/_build/html
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench-smoke: .venv/installed-bench ## run every benchmark on a few rows, to see that it still runs
+	@set -e; for script in $(wildcard benchmarks/bench_*.py); do \
+		echo "$$script --smoke"; MPLBACKEND=Agg $(BIN)/python $$script --smoke; done
+
+# Old releases warn about what newer ones have settled, so warnings are not errors here.
+test-oldest: .venv-oldest/installed ## run the tests with the oldest supported releases
+	$(TEST_ENV) .venv-oldest/bin/python -m pytest -W default $(WORKERS) $(PYTEST_ARGS)
+
+clean: ## remove what was built, except the environments .venv and .venv-oldest
+	rm -rf build dist *.egg-info docs/_build docs/auto_examples docs/generated
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+# The stamps: a second call installs nothing unless one of the named files has changed.
+.venv/installed: $(SOURCES)
+	@$(check_python)
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) -e '.[test,plot]'
+	@touch $@
+
+.venv/installed-%: .venv/installed
+	@echo "installing the extra '$*' into .venv"
+	@$(INSTALL) -e '.[$*]'
+	@touch $@
+
+.venv-oldest/installed: setup.cfg pyproject.toml constraints-oldest.txt
+	@$(check_python)
+	@echo "installing into .venv-oldest (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) \
+		-c constraints-oldest.txt -e '.[test,plot]'
+	@touch $@
