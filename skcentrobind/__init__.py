@@ -1,0 +1,30 @@
+"""Bind modalities: one shared space for arrays that describe the same samples.
+
+The public names are loaded when they are first used, so that `skcentrobind.metrics`,
+`skcentrobind.datasets` and `Modalities` work without importing torch.
+"""
+
+from importlib import import_module
+
+from skcentrobind._version import __version__
+
+_HOMES = {
+    "CentroBindTransformer": "skcentrobind._centrobind",
+    "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
+    "Modalities": "skcentrobind._modalities",
+}
+_PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
+
+__all__ = ["CentroBindTransformer", "FixedAnchorBindTransformer", "Modalities", "__version__"]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return import_module(f"skcentrobind.{name}")
+    raise AttributeError(f"module 'skcentrobind' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, *_PACKAGES])
