@@ -1,0 +1,31 @@
+"""Anchors: what the embeddings of a sample are pulled towards.
+
+An anchor looks at the embeddings of a batch and names one or several targets. Most anchors are
+*aggregators*: one vector a sample, computed from the embeddings of all its modalities, towards
+which all modalities learn. To add one, derive from `BaseAnchor`, implement `aggregate`, and add
+a row to `ANCHORS`.
+"""
+
+from skcentrobind.anchors._aggregators import MeanAnchor, MedianAnchor, WeightedAnchor
+from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._members import FixedAnchor, IntraAnchor, RandomAnchor
+
+__all__ = [
+    "ANCHORS",
+    "BaseAnchor",
+    "FixedAnchor",
+    "IntraAnchor",
+    "MeanAnchor",
+    "MedianAnchor",
+    "RandomAnchor",
+    "Target",
+    "WeightedAnchor",
+]
+
+#: Names that `CentroBindTransformer(aggregator=...)` understands.
+ANCHORS = {
+    "mean": MeanAnchor,
+    "median": MedianAnchor,
+    "random": RandomAnchor,
+    "random_intra": lambda: RandomAnchor(intra=True),
+}

@@ -1,0 +1,128 @@
+"""Anchors that are modalities themselves."""
+
+import torch
+
+from skcentrobind.anchors._base import BaseAnchor, Target
+
+
+class RandomAnchor(BaseAnchor):
+    """One modality, drawn anew in every step, serves as the anchor.
+
+    Samples that lack the drawn modality sit out that step.
+
+    Parameters
+    ----------
+    intra : bool, default=False
+        False freezes the drawn modality's encoder for the step, and the others learn towards it.
+        True lets it learn too, from the others and from the pair of its own augmented and clean
+        embeddings.
+    """
+
+    bounded = True
+
+    def __init__(self, intra=False):
+        super().__init__()
+        self.intra = intra
+
+    def targets(self, z, present, generator):
+        """Draw the modality and make it the target."""
+        if len(z) == 1:
+            return [Target(z, present=present)]
+        candidates = range(len(z))
+        if present is not None:
+            # A modality with one row in the batch has no negatives.
+            candidates = torch.nonzero(present.sum(dim=1) > 1)[:, 0].tolist() or candidates
+        draw = int(torch.randint(len(candidates), (), generator=generator, device=generator.device))
+        chosen = candidates[draw]
+        rows = None if present is None else present[chosen]
+        if self.intra:
+            return [Target(z[chosen], present=rows)]
+        self.frozen_step = chosen
+        others = [m for m in range(len(z)) if m != chosen]
+        return [Target(z[chosen].detach(), members=others, present=rows)]
+
+    def extra_repr(self):
+        """Show the variant."""
+        return f"intra={self.intra}"
+
+
+class FixedAnchor(BaseAnchor):
+    """One or several modalities, chosen by the user, serve as the anchor.
+
+    With several anchors every other modality learns towards each of them, and its loss is the
+    mean over the anchors. Samples that lack the anchor modality leave its loss.
+
+    Parameters
+    ----------
+    modalities : int, str or list of int or str, default=0
+        Position or name of the anchor modality, or a list of these.
+    freeze : bool, default=True
+        Whether the anchors' encoders stay as they are.
+    """
+
+    bounded = True
+
+    def __init__(self, modalities=0, freeze=True):
+        super().__init__()
+        self.modalities = modalities
+        self.freeze = freeze
+        self._indices = []
+        self._frozen = ()
+
+    def prepare(self, names):
+        """Translate names to positions."""
+        wanted = self.modalities
+        wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+        self._indices = [self._position(anchor, list(names)) for anchor in wanted]
+        if not wanted or len(set(self._indices)) < len(wanted):
+            raise ValueError(
+                f"anchor must name one modality or several different ones of {list(names)}, "
+                f"got {self.modalities!r}."
+            )
+        if self.freeze and len(wanted) == len(names) > 1:
+            raise ValueError(
+                f"anchor={self.modalities!r} freezes all modalities, so that nothing could "
+                "learn; name fewer anchors or set freeze_anchor=False."
+            )
+        # A single modality has nothing to be bound to: it learns from its own augmented rows.
+        self._frozen = tuple(self._indices) if self.freeze and len(names) > 1 else ()
+
+    @staticmethod
+    def _position(anchor, names):
+        if isinstance(anchor, str) and anchor in names:
+            return names.index(anchor)
+        is_index = not isinstance(anchor, str | bool) and hasattr(anchor, "__index__")
+        if is_index and -len(names) <= anchor < len(names):
+            return range(len(names))[anchor]
+        raise ValueError(
+            f"anchor must be the name or the position of a modality of {names}, got {anchor!r}."
+        )
+
+    def frozen(self):
+        """Return the anchors' positions if they are frozen."""
+        return self._frozen
+
+    def targets(self, z, present, generator):
+        """Make each anchor modality a target of all others."""
+        if len(z) == 1:
+            return [Target(z, present=present)]
+        targets = []
+        for q in self._indices:
+            members = [m for m in range(len(z)) if m != q and m not in self._frozen]
+            rows = None if present is None else present[q]
+            targets.append(Target(z[q], members, rows, weight=1 / len(self._indices)))
+        return targets
+
+    def extra_repr(self):
+        """Show the settings."""
+        return f"{self.modalities!r}, freeze={self.freeze}"
+
+
+class IntraAnchor(BaseAnchor):
+    """Every modality learns from its own augmented rows alone: contrastive pre-training."""
+
+    bounded = True
+
+    def targets(self, z, present, generator):
+        """Each modality is its own target."""
+        return [Target(z, present=present)]

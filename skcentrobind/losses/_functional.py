@@ -1,0 +1,221 @@
+"""Contrastive objectives as pure functions of tensors."""
+
+from functools import reduce
+
+import torch
+from torch.autograd.function import once_differentiable
+
+# While |logit| <= 40 * norm(anchor), with norm(anchor) <= 2, neither exp(logit) nor a sum of
+# up to 1e3 billion of them leaves float32's normal range [1e-38, 3e38]: exp(80) = 5.5e34.
+_MAX_PLAIN_SCALE = 40.0
+
+# A tile of logits of about this many numbers (1 MiB of float32) stays in a core's cache.
+_TILE_SIZE = 2**18
+
+# Up to this many logits of one modality (16 MiB of float32) are kept from the first sweep over
+# the tiles to the second one; beyond, they are computed anew.
+_KEEP_SIZE = 2**22
+
+
+def info_nce(queries, keys, temperature=0.2):
+    r"""InfoNCE loss of queries that look for their own key among all keys.
+
+    Parameters
+    ----------
+    queries : Tensor of shape (batch, n_components)
+        One query a row, of unit length by convention.
+    keys : Tensor of shape (batch, n_components)
+        Row k is the positive of query k, all other rows are its negatives.
+    temperature : float, default=0.2
+        Divides the inner products.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        :math:`\frac1B \sum_k [\log\sum_j e^{q_k\cdot v_j/\tau} - q_k\cdot v_k/\tau]`, in nats.
+
+    References
+    ----------
+    Jeong et al., "Anchors Aweigh! Sail for Optimal Unified Multi-Modal Representations",
+    `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equation (9a).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import info_nce
+    >>> float(info_nce(torch.eye(3), torch.eye(3), temperature=0.1)) < 1e-3
+    True
+    """
+    logits = queries @ keys.T / temperature  # (batch, batch)
+    return (logits.logsumexp(dim=1) - logits.diagonal()).mean()
+
+
+def anchor_info_nce(
+    embeddings, anchor, temperature=0.2, *, present=None, chunk_size=None, bounded=False
+):
+    r"""Symmetric InfoNCE between an anchor and every modality, all modalities at once.
+
+    With logits :math:`s_{kj} = z_{m,k} \cdot a_j / \tau` the loss of modality m is
+    :math:`\frac{1}{B}\sum_k [\log\sum_j e^{s_{kj}} + \log\sum_j e^{s_{jk}} - 2 s_{kk}]`: the sum of
+    both directions of InfoNCE. Its gradient with respect to the logits is the sum of the row-wise
+    and the column-wise softmax minus twice the identity, divided by B. Both come out of the same
+    exponentials, so loss and gradient are computed together, tile by tile.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_modalities, batch, n_components)
+        Unit-length rows.
+    anchor : Tensor of shape (batch, n_components) or (n_modalities, batch, n_components)
+        One anchor for all modalities, or one for each.
+    temperature : float, default=0.2
+        Divides the inner products.
+    present : Tensor of bool of shape (n_modalities, batch), default=None
+        Where False, the row leaves both the rows and the columns of its modality's logits, and
+        the mean runs over the rows that stay. None means that all are present. A modality with
+        fewer than two rows has loss 0, since there is nothing to tell apart.
+    chunk_size : int, default=None
+        How many columns of the logits exist at a time: memory is O(batch x chunk_size) instead
+        of O(n_modalities x batch x batch). The result is exact for every value. None chooses the
+        size so that a tile stays in cache, which is also the fastest.
+    bounded : bool, default=False
+        Whether every anchor is known to be no longer than 2, as the means and medians of
+        unit vectors are. Exponentials are then taken without subtracting a maximum, unless
+        1 / temperature exceeds 40.
+
+    Returns
+    -------
+    losses : Tensor of shape (n_modalities,)
+        Loss of each modality, in nats. Differentiable once, in `embeddings` and `anchor`.
+
+    References
+    ----------
+    Jeong et al., "Anchors Aweigh! Sail for Optimal Unified Multi-Modal Representations",
+    `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equations (8), (9a) and (9b).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import anchor_info_nce, info_nce
+    >>> z = torch.nn.functional.normalize(torch.arange(24.0).sin().view(2, 4, 3), dim=-1)
+    >>> a = z.mean(dim=0)
+    >>> both_ways = [info_nce(a, z_m, 0.5) + info_nce(z_m, a, 0.5) for z_m in z]
+    >>> torch.allclose(anchor_info_nce(z, a, 0.5), torch.stack(both_ways))
+    True
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be a positive number, got {temperature!r}.")
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1 or None, got {chunk_size!r}.")
+    scale = 1.0 / temperature
+    plain = bounded and scale <= _MAX_PLAIN_SCALE
+    return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, chunk_size, plain)
+
+
+class _AnchorInfoNCE(torch.autograd.Function):
+    """Loss and gradient in one sweep; backward only multiplies by the incoming gradient."""
+
+    @staticmethod
+    def forward(ctx, z, a, scale, present, chunk_size, plain):
+        n_modalities, batch, _ = z.shape
+        need_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        mask = None if present is None else present.to(z.dtype)
+        chunk = min(batch, chunk_size or max(16, _TILE_SIZE // batch))
+        tiles = [slice(j, min(j + chunk, batch)) for j in range(0, batch, chunk)]
+        # Exponentials are kept for the second sweep, unless that takes too much memory.
+        keep = need_grad and (len(tiles) == 1 or (chunk_size is None and batch**2 <= _KEEP_SIZE))
+        # Modalities in one block share every kernel call, which pays while they share the cache.
+        step = max(1, min(n_modalities, _TILE_SIZE // (batch * chunk)))
+        blocks = [
+            _block(
+                z[m : m + step],
+                a if a.ndim == 2 else a[m : m + step],
+                scale,
+                None if mask is None else mask[m : m + step],
+                tiles,
+                keep,
+                plain,
+                need_grad,
+            )
+            for m in range(0, n_modalities, step)
+        ]
+        losses, grad_z, grad_a = (_join(parts, dim=0) for parts in zip(*blocks, strict=True))
+        ctx.shared_anchor = a.ndim == 2
+        ctx.save_for_backward(grad_z, grad_a)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_losses):
+        grad_z, grad_a = ctx.saved_tensors  # (n_modalities, batch, n_components)
+        weight = grad_losses[:, None, None]
+        grad_a = grad_a * weight
+        if ctx.shared_anchor:
+            grad_a = grad_a.sum(dim=0)
+        return grad_z * weight, grad_a, None, None, None, None
+
+
+def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
+    """Losses of a block of modalities and their gradients in z and in each modality's anchor."""
+    scaled = z * scale
+    # First sweep: the normaliser of every row and of every column of the logits.
+    rows, cols, kept = [], [], []
+    for tile in tiles:
+        logits = _tile_logits(scaled, a, mask, tile, plain)
+        rows.append(logits.sum(dim=-1) if plain else logits.logsumexp(dim=-1))
+        cols.append(logits.sum(dim=-2) if plain else logits.logsumexp(dim=-2))
+        kept.append(logits if keep else None)
+    row = reduce(torch.add if plain else torch.logaddexp, rows)  # (block, batch)
+    col = _join(cols, dim=-1)
+    if plain and mask is not None:
+        # Rows that are absent sum to 0; any positive number keeps the logarithm finite.
+        row, col = row + (1 - mask), col + (1 - mask)
+
+    normaliser = row.log() + col.log() if plain else row + col
+    per_row = normaliser.sub_((scaled * a).sum(dim=-1), alpha=2)  # minus the positives
+    # Mean over the rows that are present.
+    share = 1 / z.shape[1] if mask is None else mask / mask.sum(-1, keepdim=True).clamp(min=1)
+    losses = per_row.mean(dim=-1) if mask is None else (per_row * share).sum(dim=-1)
+    if not need_grad:
+        return losses, z.new_empty(0), z.new_empty(0)
+
+    # Second sweep: softmax over rows plus softmax over columns, times the other side. The
+    # positives enter with weight -2 on the diagonal.
+    if plain:
+        row, col = row.reciprocal_(), col.reciprocal_()
+    grad_z, grads_a = None, []
+    for tile, logits in zip(tiles, kept, strict=True):
+        if logits is None:
+            logits = _tile_logits(scaled, a, mask, tile, plain)
+        if plain:
+            both = logits.mul_(row.unsqueeze(-1) + col[:, tile].unsqueeze(-2))
+        else:
+            both = (logits - row.unsqueeze(-1)).exp_()
+            both += logits.sub_(col[:, tile].unsqueeze(-2)).exp_()
+            if mask is not None:
+                both *= mask[:, :, None] * mask[:, None, tile]
+        part = both @ a[..., tile, :]
+        grad_z = part if grad_z is None else grad_z.add_(part)
+        grads_a.append(z.transpose(1, 2) @ both)
+    grad_a = _join(grads_a, dim=-1).transpose(1, 2)
+    weight = scale * (share if mask is None else share[..., None])
+    grad_z = grad_z.sub_(a, alpha=2).mul_(weight)
+    return losses, grad_z, grad_a.sub_(z, alpha=2).mul_(weight)
+
+
+def _join(parts, dim):
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+def _tile_logits(scaled, a, mask, tile, plain):
+    """Logits of one tile, (block, batch, chunk); their exponentials if `plain`."""
+    logits = scaled @ a[..., tile, :].transpose(-1, -2)
+    if plain:
+        logits.exp_()
+        if mask is not None:
+            logits *= mask[:, :, None]
+            logits *= mask[:, None, tile]
+    elif mask is not None:
+        absent = (mask[:, :, None] * mask[:, None, tile]) == 0
+        # Large but finite: -inf - (-inf) in the row of an absent sample would be NaN.
+        logits.masked_fill_(absent, torch.finfo(logits.dtype).min / 4)
+    return logits
