@@ -1,0 +1,43 @@
+"""Augmentations: random views x' of a batch of rows x, from which the anchor is computed.
+
+Each takes `x` of shape (batch, ...), absent rows zero, `strength`, `spread` (standard deviation
+of every feature, a tensor that broadcasts against x), `present` of shape (batch,) or None, and a
+generator, and returns a new tensor.
+"""
+
+import torch
+
+
+def gaussian(x, strength, spread, present, generator):
+    """Add normal noise of `strength` standard deviations of each feature."""
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    if spread is not None:
+        noise *= spread
+    return torch.add(x, noise, alpha=strength)
+
+
+def mask(x, strength, spread, present, generator):
+    """Set each entry to zero, the mean of a standardised feature, with probability `strength`."""
+    drop = torch.rand(x.shape, generator=generator, device=x.device) < strength
+    return x.masked_fill(drop, 0.0)
+
+
+def marginal(x, strength, spread, present, generator):
+    """Replace each entry, with probability `strength`, by another sample's (as SCARF does).
+
+    Absent samples lend no values.
+    """
+    flat = x.reshape(len(x), -1)
+    if present is None:
+        source = torch.randint(len(x), flat.shape, generator=generator, device=x.device)
+    else:
+        donors = torch.nonzero(present)[:, 0]
+        if len(donors) == 0:
+            return x
+        draw = torch.randint(len(donors), flat.shape, generator=generator, device=x.device)
+        source = donors[draw]
+    swap = torch.rand(flat.shape, generator=generator, device=x.device) < strength
+    return torch.where(swap, flat.gather(0, source), flat).view(x.shape)
+
+
+AUGMENTATIONS = {"gaussian": gaussian, "mask": mask, "marginal": marginal}

@@ -1,0 +1,187 @@
+"""From an estimator's parameters and checked data to a network that is ready to train."""
+
+import contextlib
+import copy
+import secrets
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from skcentrobind._augment import AUGMENTATIONS
+from skcentrobind._data import fit_scalers, prepare_rows
+from skcentrobind._encoders import CustomEncoder, build_groups
+from skcentrobind._module import BindModule, View
+from skcentrobind._net import BindNet, stop_early
+from skcentrobind._validation import per_modality
+from skcentrobind.anchors import IntraAnchor
+from skcentrobind.losses import AnchorLoss
+
+
+def draw_seed(random_state):
+    """Seed of a fit; None draws from the system and leaves numpy's global state alone."""
+    if random_state is None:
+        return secrets.randbelow(2**31 - 1)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def split_rows(n_samples, validation_fraction, seed):
+    """Split rows into training and validation, with at least two rows in each."""
+    n_valid = max(2, round(n_samples * validation_fraction))
+    if n_samples - n_valid < 2:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={validation_fraction} holds out "
+            f"{n_valid} of {n_samples} samples, and fewer than 2 are left to learn from; set "
+            "early_stopping=False or give more samples."
+        )
+    order = np.random.RandomState(seed).permutation(n_samples)
+    return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+
+
+def build_module(estimator, X, present, frozen):
+    """Make encoders and augmentation.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are checked, and names and shapes of the modalities known.
+    X : Modalities
+        Checked data.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    frozen : tuple of int
+        Modalities whose encoders will be frozen, so they share a bank with no others.
+
+    Returns
+    -------
+    module : BindModule
+        On the estimator's device.
+    scalers : dict of str to StandardScaler or None
+        How each modality is standardised.
+    """
+    names, shapes = estimator.modality_names_, estimator._row_shapes
+    specs = per_modality(estimator.encoder, names, "encoder")
+    augments = per_modality(estimator.augmentation, names, "augmentation")
+    fitted = fit_scalers(X)
+    # A user's module gets its input as it is, and the identity must keep directions.
+    scaled = [
+        bool(estimator.standardize and isinstance(spec, str) and spec != "identity")
+        for spec in specs
+    ]
+    scalers = {
+        name: scaler if use else None
+        for name, scaler, use in zip(names, fitted, scaled, strict=True)
+    }
+
+    def probe(m):
+        rows = np.flatnonzero(present[:, m])[:2]
+        prepared = prepare_rows(X.arrays[m][rows], None)
+        return torch.from_numpy(prepared).view(len(rows), *shapes[m])
+
+    # A user's factory may draw weights from torch's global generator: lend it a seeded one.
+    custom = any(not isinstance(spec, str) for spec in specs)
+    with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
+        if custom:
+            torch.random.default_generator.manual_seed(estimator._seed)
+        groups = build_groups(
+            specs,
+            shapes,
+            names,
+            estimator._n_components,
+            estimator.hidden_layer_sizes,
+            # A user's augmentation sees one modality at a time.
+            [
+                (m in frozen, a if isinstance(a, str) else m * (a is not None))
+                for m, a in enumerate(augments)
+            ],
+            torch.Generator().manual_seed(estimator._seed),
+            probe,
+        )
+    views = []
+    for group in groups:
+        members = group.members
+        spread = None
+        if not all(scaled[m] for m in members):
+            spread = _spread([fitted[m] for m in members])
+            spread = spread.view(shapes[members[0]]) if len(members) == 1 else spread
+            spread = spread.to(estimator.device_)
+        widths = [estimator.n_features_per_modality_[m] for m in members]
+        strength = float(estimator.augmentation_scale)
+        views.append(View(_augmentation(augments[members[0]]), strength, spread, widths))
+    return BindModule(groups, views).to(estimator.device_), scalers
+
+
+def _spread(scalers):
+    """Standard deviations of all features, zero for constant ones."""
+    scales = np.concatenate([scaler.scale_ for scaler in scalers])
+    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32)
+
+
+def _augmentation(spec):
+    if spec is None or isinstance(spec, str):
+        return AUGMENTATIONS.get(spec)
+    return UserAugmentation(spec)
+
+
+class UserAugmentation:
+    """A user's `f(x, generator)` in the form of the built-in augmentations."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, x, strength, spread, present, generator):
+        """Call the user's function and check what it returns."""
+        out = self.function(x, generator)
+        if not isinstance(out, torch.Tensor) or out.shape != x.shape:
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise ValueError(
+                f"augmentation must return a tensor of the shape of its input, {tuple(x.shape)}, "
+                f"got {got}."
+            )
+        return out
+
+
+def build_net(estimator, module, anchor, data_valid):
+    """Wire module, anchor and optimiser into a net for the binding phase."""
+    module.freeze(anchor.frozen())
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(
+            "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
+            "modality learn, for example with encoder='residual'."
+        )
+    options = {"callbacks": [copy.deepcopy(callback) for callback in estimator.callbacks or []]}
+    if data_valid is not None:
+        options["train_split"], stop = stop_early(data_valid, estimator.n_iter_no_change)
+        options["callbacks"].append(("early_stopping", stop))
+    detach = getattr(estimator, "detach_anchor", False)
+    return _net(estimator, module, anchor, detach, estimator._seed, "binding", **options)
+
+
+def pretrain(estimator, module, data):
+    """Contrastive pre-training of every encoder on its own augmented rows."""
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        return
+    epochs, seed = estimator.pretrain_epochs, estimator._seed + 3
+    net = _net(estimator, module, IntraAnchor(), False, seed, "pre-training")
+    net.train_on(data, epochs)
+
+
+def _net(estimator, module, anchor, detach_anchor, seed, phase, train_split=None, callbacks=()):
+    loss = AnchorLoss(anchor, estimator.temperature, detach_anchor, anchor.bounded)
+    return BindNet(
+        module,
+        loss.to(estimator.device_),
+        seed=seed,
+        phase=phase,
+        draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=estimator.weight_decay,
+        optimizer__fused=estimator.device_.split(":")[0] in ("cpu", "cuda"),
+        lr=estimator.learning_rate,
+        batch_size=estimator.batch_size,
+        train_split=train_split,
+        callbacks=list(callbacks),
+        has_listeners=bool(estimator.callbacks),
+        device=estimator.device_,
+        verbose=int(estimator.verbose),
+    ).initialize()

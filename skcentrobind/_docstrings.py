@@ -1,0 +1,141 @@
+"""Docstring blocks that all binding transformers share, written once."""
+
+import inspect
+
+PARAMETERS = """\
+encoder : str, Module, callable, list or dict, default="residual"
+    Maps the features of a modality to the shared space; the result is scaled to unit length.
+    A list or dict gives each modality its own. Rows with more than one axis are flattened for
+    the built-in encoders.
+
+    "residual" is `W x + MLP(x)`, with the last layer of the MLP starting at zero: it begins as
+    a linear map and adds what helps. Best on real data, and safe with few samples.
+
+    "mlp" is a multilayer perceptron with ReLU, the encoder of the paper.
+
+    "linear" is `W x + b`.
+
+    "identity" takes rows that are in the shared space already, and learns nothing.
+
+    A `torch.nn.Module` is copied and trained from its present weights; parameters that do not
+    require gradients stay as they are. It gets rows as they are, as float32 tensors of shape
+    (batch, ...), and returns (batch, width); a linear layer is put behind it if width is not
+    `n_components`.
+
+    A callable `(n_features, n_components) -> Module` makes such a module in every fit.
+hidden_layer_sizes : tuple of int, default=(256,)
+    Widths of the hidden layers of "residual" and "mlp" encoders.
+temperature : float, default=0.2
+    Divides the inner products in the loss: smaller values weigh the closest negatives more.
+    Useful values lie between 0.05 and 0.5.
+{objective}
+augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
+default="gaussian"
+    Random view of the rows that the anchor is computed from. A list or dict gives each modality
+    its own.
+
+    "gaussian" adds noise of `augmentation_scale` standard deviations of each feature.
+
+    "mask" sets entries to zero with probability `augmentation_scale`.
+
+    "marginal" replaces entries by another sample's with probability `augmentation_scale`.
+
+    A callable `(x, generator) -> x'` gets the prepared rows of a modality, a tensor of shape
+    (batch, ...), and a `torch.Generator`.
+
+    None leaves the rows as they are; a modality then learns nothing from itself.
+augmentation_scale : float, default=0.3
+    Strength of the augmentation.
+standardize : bool, default=True
+    Whether each feature is centred and scaled to unit variance for the built-in encoders other
+    than "identity". Constant features are ignored either way.
+pretrain_epochs : int, default={pretrain_epochs}
+    Epochs of intra-modal contrastive learning, each modality on its own, before the binding.
+output : {{"concat", "mean"}}, default="concat"
+    What `transform` returns.
+
+    "concat" puts the embeddings of all modalities side by side.
+
+    "mean" is their centroid over the modalities that a sample has.
+modalities : list or dict, default=None
+    How a 2-D array or flat DataFrame is cut into modalities: widths that add up to the number
+    of columns, or slices, or lists of column positions or names; a dict names the modalities.
+    None takes it as one modality.
+batch_size : int, default=256
+    Upper bound of the rows in a step; an epoch is cut into batches of equal size. A sample's
+    negatives are the other rows of its batch.
+max_epochs : int, default=100
+    Number of passes over the data.
+learning_rate : float, default=1e-3
+    Step size of AdamW.
+weight_decay : float, default=1e-2
+    Decoupled weight decay of AdamW.
+early_stopping : bool, default=False
+    Whether to hold out rows and to stop once their mean reciprocal rank has not improved for
+    `n_iter_no_change` epochs; the best weights are restored.
+validation_fraction : float, default=0.1
+    Share of the rows that early stopping holds out.
+n_iter_no_change : int, default=10
+    Patience of early stopping, in epochs.
+device : str, default="auto"
+    Where torch computes: "auto" takes a GPU where there is one; otherwise "cpu", "cuda",
+    "cuda:1", "mps", ...
+callbacks : list of skorch callbacks, default=None
+    Copied in every fit and told about epochs and batches.
+random_state : int, RandomState instance or None, default=None
+    Seed of initial weights, order of the rows and augmentation. The same int gives the same
+    numbers, whatever the global seeds are; None takes a new seed from the system in every fit.
+verbose : int, default=0
+    0 is silent, 1 shows a progress bar, 2 prints a line for every epoch."""
+
+ATTRIBUTES = """\
+n_modalities_ : int
+    Number of modalities.
+modality_names_ : list of str
+    Their names, "modality0", "modality1", ... where the data had none.
+n_features_in_ : int
+    Number of features of all modalities together.
+n_features_per_modality_ : list of int
+    Number of features of each modality.
+feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    Names of the columns, if X was a DataFrame; "modality/feature" with two-level columns.
+encoders_ : dict of str to Module
+    Trained encoders, from prepared float32 rows to unit-length embeddings.
+scalers_ : dict of str to StandardScaler or None
+    How the rows of each modality are prepared.
+net_ : skorch.NeuralNet
+    The net that was trained.
+loss_curve_ : list of float
+    Training loss of every epoch, in nats, the sum over the modalities.
+validation_scores_ : list of float or None
+    Mean reciprocal rank among the held-out rows of a batch after every epoch; None without
+    early stopping.
+n_iter_ : int
+    Number of epochs.
+device_ : str
+    Where torch computed."""
+
+
+def shared(objective, pretrain_epochs):
+    """Return a class decorator that fills in the shared blocks of a docstring.
+
+    Parameters
+    ----------
+    objective : str
+        The parameters of the subclass that stand behind `temperature`.
+    pretrain_epochs : int
+        The subclass's default.
+    """
+    parameters = PARAMETERS.format(
+        objective=inspect.cleandoc(objective), pretrain_epochs=pretrain_epochs
+    )
+
+    def fill(cls):
+        cls.__doc__ = (
+            inspect.cleandoc(cls.__doc__)
+            .replace("{parameters}", parameters)
+            .replace("{attributes}", ATTRIBUTES)
+        )
+        return cls
+
+    return fill

@@ -1,0 +1,284 @@
+"""Encoders: one function from features to the shared space for every modality.
+
+Modalities whose encoders have the same form share one `EncoderBank`, which runs all of them in
+batched matrix products. A user's own module is wrapped on its own. Both are *groups*: they know
+their `members` (positions of modalities), map one input tensor to embeddings of all members, and
+can `encode` one member alone.
+"""
+
+import copy
+import math
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+BUILT_IN = ("residual", "mlp", "linear", "identity")
+
+
+class _UnitRows(torch.autograd.Function):
+    """h / |h|, with a backward pass of four operations: (g - z (z . g)) / |h|."""
+
+    @staticmethod
+    def forward(ctx, h):
+        norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min_(1e-12)
+        z = h / norm
+        ctx.save_for_backward(z, norm)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        z, norm = ctx.saved_tensors
+        return torch.addcmul(grad, z, (z * grad).sum(dim=-1, keepdim=True), value=-1).div_(norm)
+
+
+def unit_rows(h):
+    """Scale the last axis to unit length; rows of zeros stay."""
+    return _UnitRows.apply(h)
+
+
+class EncoderBank(nn.Module):
+    """Residual, MLP or linear encoders of several modalities in common tensors.
+
+    Parameters
+    ----------
+    members : sequence of int
+        Positions of the modalities.
+    n_features : sequence of int
+        Their widths.
+    n_components : int
+        Width of the shared space.
+    kind : {"residual", "mlp", "linear"}
+        Form of the encoders.
+    hidden_layer_sizes : tuple of int
+        Widths of the hidden layers.
+    generator : torch.Generator
+        Source of the initial weights.
+    """
+
+    def __init__(self, members, n_features, n_components, kind, hidden_layer_sizes, generator):
+        super().__init__()
+        hidden = () if kind == "linear" else tuple(hidden_layer_sizes)
+        self.members = tuple(members)
+        self.n_features = tuple(n_features)
+        self.n_hidden = hidden[0] if hidden else 0
+        self.linear = kind != "mlp" or not hidden
+        n_first = self.n_hidden + (n_components if self.linear else 0)
+        n_members = len(self.members)
+
+        # The first layers of all members stand below one another; their columns are the hidden
+        # units, then the linear part, so that one product per member yields both.
+        first = [_uniform((d, n_first), d, generator) for d in n_features]
+        bias = [_uniform((1, n_first), d, generator) for d in n_features]
+        self.first_weight = nn.Parameter(torch.cat(first))  # (sum of n_features, n_first)
+        self.first_bias = nn.Parameter(torch.stack(bias))  # (n_members, 1, n_first)
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        sizes = (*hidden, n_components) if hidden else ()
+        for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            weight = _uniform((n_members, fan_in, fan_out), fan_in, generator)
+            bias = _uniform((n_members, 1, fan_out), fan_in, generator)
+            if kind == "residual" and i == len(sizes) - 2:
+                # z = W x + MLP(x) starts as the linear map and adds only what helps.
+                weight, bias = weight.zero_(), bias.zero_()
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(bias))
+
+    def forward(self, x):
+        """Encode (batch, sum of n_features) to (n_members, batch, n_components)."""
+        if len(set(self.n_features)) == 1:
+            n_members, width = len(self.members), self.n_features[0]
+            x = x.view(len(x), n_members, width).transpose(0, 1)
+            weight = self.first_weight.view(n_members, width, -1)
+            return self._rest(torch.baddbmm(self.first_bias, x, weight), slice(None))
+        parts = zip(
+            x.split(self.n_features, dim=1), self.first_weight.split(self.n_features), strict=True
+        )
+        first = torch.stack([x_m @ weight for x_m, weight in parts]) + self.first_bias
+        return self._rest(first, slice(None))
+
+    def encode(self, k, x):
+        """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
+        first = x @ self.first_weight.split(self.n_features)[k] + self.first_bias[k]
+        return self._rest(first[None], slice(k, k + 1))[0]
+
+    def _rest(self, first, members):
+        """All layers after the first one, for a slice of the members."""
+        if not self.n_hidden:
+            return first
+        hidden = first[..., : self.n_hidden].relu()
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = torch.baddbmm(bias[members], hidden.relu() if i else hidden, weight[members])
+        return hidden + first[..., self.n_hidden :] if self.linear else hidden
+
+    def member_parameters(self, k):
+        """Return the tensors of member k, as views that share memory with the bank."""
+        first = self.first_weight.split(self.n_features)[k]
+        rest = [p[k] for p in (self.first_bias, *self.weights, *self.biases)]
+        return [first, *rest]
+
+
+class IdentityEncoder(nn.Module):
+    """Modalities that live in the shared space already and are only normalised."""
+
+    def __init__(self, members, n_components):
+        super().__init__()
+        self.members = tuple(members)
+        self.n_components = n_components
+
+    def forward(self, x):
+        """Cut (batch, n_members * n_components) into (n_members, batch, n_components)."""
+        return x.view(len(x), len(self.members), self.n_components).transpose(0, 1)
+
+    def encode(self, k, x):
+        """Return the rows as they are."""
+        return x
+
+    def member_parameters(self, k):
+        """Return no tensors, since nothing is learned."""
+        return []
+
+
+class CustomEncoder(nn.Module):
+    """A user's own module, with a linear projection where its output has another width.
+
+    Rows of absent samples never reach it, so that layers which look at a whole batch, such as
+    batch normalisation, see real data only.
+    """
+
+    def __init__(self, member, module, projection=None):
+        super().__init__()
+        self.members = (member,)
+        self.module = module
+        self.projection = projection
+
+    def forward(self, x):
+        """Encode (batch, ...) to (1, batch, n_components)."""
+        return self.encode(0, x)[None]
+
+    def encode(self, k, x):
+        """Encode (batch, ...) to (batch, n_components)."""
+        out = self.module(x)
+        return out if self.projection is None else self.projection(out)
+
+    def member_parameters(self, k):
+        """Return the module's parameters."""
+        return list(self.parameters())
+
+
+class ModalityEncoder(nn.Module):
+    """Encoder of one modality: prepared float32 rows to unit-length embeddings.
+
+    It shares its weights with the trained network. "Prepared" means standardised by the
+    estimator's `scalers_`, where the modality has one.
+
+    Parameters
+    ----------
+    group : Module
+        The group that the modality belongs to.
+    position : int
+        Its position among the group's members.
+    """
+
+    def __init__(self, group, position):
+        super().__init__()
+        self.group = group
+        self.position = position
+
+    def forward(self, x):
+        """Embed (batch, n_features) to (batch, n_components)."""
+        return unit_rows(self.group.encode(self.position, x))
+
+
+def build_groups(specs, shapes, names, n_components, hidden_layer_sizes, split, generator, probe):
+    """Make the groups of encoders.
+
+    Parameters
+    ----------
+    specs : list
+        One specification a modality: a built-in name, a module, or a factory
+        `(n_features, n_components) -> Module`.
+    shapes : list of tuple of int
+        Shape of one row of each modality.
+    names : sequence of str
+        Their names, for messages.
+    n_components, hidden_layer_sizes
+        See `EncoderBank`.
+    split : list
+        Modalities whose entries differ never share a bank.
+    generator : torch.Generator
+        Source of the initial weights.
+    probe : callable
+        `probe(m)` returns a few prepared rows of modality m, to try a user's module on.
+
+    Returns
+    -------
+    groups : ModuleList
+        Every modality is a member of exactly one of them.
+    """
+    groups, banks = [], {}
+    for m, spec in enumerate(specs):
+        if isinstance(spec, str):
+            banks.setdefault((spec, split[m]), []).append(m)
+        else:
+            groups.append(_custom(m, spec, shapes[m], names[m], n_components, generator, probe(m)))
+    for (kind, _), members in banks.items():
+        widths = [math.prod(shapes[m]) for m in members]
+        if kind == "identity":
+            for m, width in zip(members, widths, strict=True):
+                if width != n_components:
+                    raise ValueError(
+                        f"encoder='identity' needs modality '{names[m]}' to have as many features "
+                        f"as the shared space, n_components={n_components}, but it has {width}; "
+                        f"set n_components={width} or choose another encoder for it."
+                    )
+            groups.append(IdentityEncoder(members, n_components))
+        else:
+            groups.append(
+                EncoderBank(members, widths, n_components, kind, hidden_layer_sizes, generator)
+            )
+    return nn.ModuleList(groups)
+
+
+def _custom(member, spec, shape, name, n_components, generator, rows):
+    """Copy or make a user's module, try it on a few rows and add a projection if needed."""
+    if isinstance(spec, nn.Module):
+        module = copy.deepcopy(spec)
+    else:
+        module = spec(math.prod(shape), n_components)
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"The encoder factory of modality '{name}' must return a torch.nn.Module, "
+                f"got {type(module).__name__}."
+            )
+    training = {layer: layer.training for layer in module.modules()}
+    try:
+        with torch.no_grad():
+            out = module.eval()(rows)
+    except Exception as exc:
+        raise ValueError(
+            f"The encoder of modality '{name}' failed on an input of shape {tuple(rows.shape)} "
+            f"and dtype {rows.dtype}: {exc}"
+        ) from exc
+    for layer, mode in training.items():
+        layer.training = mode
+    if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(rows):
+        got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise ValueError(
+            f"The encoder of modality '{name}' must return a tensor of shape (batch, width), here "
+            f"({len(rows)}, width), got {got}; flatten or pool its output."
+        )
+    projection = None
+    if out.shape[1] != n_components:
+        projection = nn.Linear(out.shape[1], n_components, device="meta").to_empty(device="cpu")
+        with torch.no_grad():
+            projection.weight.copy_(_uniform(projection.weight.shape, out.shape[1], generator))
+            projection.bias.copy_(_uniform(projection.bias.shape, out.shape[1], generator))
+    return CustomEncoder(member, module, projection)
+
+
+def _uniform(shape, fan_in, generator):
+    """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the law of torch's linear layers."""
+    bound = 1 / math.sqrt(fan_in)
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)

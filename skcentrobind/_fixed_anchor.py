@@ -1,0 +1,117 @@
+"""Binding to modalities that the user has chosen, as ImageBind does."""
+
+from skcentrobind._base import BaseBindTransformer
+from skcentrobind._docstrings import shared
+from skcentrobind.anchors import FixedAnchor
+
+
+@shared(
+    objective="""
+    freeze_anchor : bool, default=True
+        Whether the encoders of the anchors stay as pre-training left them, or as they were drawn
+        if there is none. False trains them together with the others.
+    """,
+    pretrain_epochs=20,
+)
+class FixedAnchorBindTransformer(BaseBindTransformer):
+    r"""Bind all modalities to one or several fixed anchor modalities.
+
+    The baseline of ImageBind and LanguageBind, called FABind in the paper. Every encoder but the
+    anchor's minimises the symmetric InfoNCE between the anchor's embeddings of the augmented rows
+    and its own of the clean rows. What the anchor modality does not show, the others cannot
+    learn, so the choice of the anchor decides how good the space is; see
+    `CentroBindTransformer`, which needs none.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Width of the shared space.
+    anchor : int, str or list of int or str, default=0
+        Position or name of the anchor modality. With a list of several, the loss of each other
+        modality is the mean over the anchors, and frozen anchors do not learn from one another.
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    CentroBindTransformer : Binds to the centroid of each sample's own embeddings.
+
+    Notes
+    -----
+    Samples that lack the anchor modality teach nothing. With a single modality there is nothing
+    to bind; its encoder learns from its own augmented rows.
+
+    References
+    ----------
+    .. [1] Girdhar et al., "ImageBind: One Embedding Space To Bind Them All", CVPR 2023,
+       `arXiv:2305.05665 <https://arxiv.org/abs/2305.05665>`_.
+    .. [2] Jeong et al., "Anchors Aweigh! Sail for Optimal Unified Multi-Modal Representations",
+       `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equation (3).
+
+    Examples
+    --------
+    >>> from skcentrobind import FixedAnchorBindTransformer
+    >>> from skcentrobind.datasets import make_multimodal_gmm
+    >>> X, y = make_multimodal_gmm(200, n_classes=5, random_state=0)
+    >>> bind = FixedAnchorBindTransformer(anchor="X4", pretrain_epochs=2, max_epochs=2)
+    >>> bind.fit(X).transform_modalities(X).names
+    ('X1', 'X2', 'X3', 'X4')
+    """
+
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        anchor=0,
+        encoder="residual",
+        hidden_layer_sizes=(256,),
+        temperature=0.2,
+        freeze_anchor=True,
+        augmentation="gaussian",
+        augmentation_scale=0.3,
+        standardize=True,
+        pretrain_epochs=20,
+        output="concat",
+        modalities=None,
+        batch_size=256,
+        max_epochs=100,
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.anchor = anchor
+        self.encoder = encoder
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.temperature = temperature
+        self.freeze_anchor = freeze_anchor
+        self.augmentation = augmentation
+        self.augmentation_scale = augmentation_scale
+        self.standardize = standardize
+        self.pretrain_epochs = pretrain_epochs
+        self.output = output
+        self.modalities = modalities
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _make_anchor(self):
+        """Return the fixed anchor."""
+        return FixedAnchor(self.anchor, freeze=bool(self.freeze_anchor))

@@ -1,0 +1,148 @@
+"""The forms in which data come, and how each becomes `Modalities`."""
+
+import difflib
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from skcentrobind._modalities import Modalities
+
+
+def from_collection(estimator, X, reset):
+    """`Modalities` from a list or dict of arrays; None becomes rows of NaN at transform."""
+    if isinstance(X, Modalities):
+        return X
+    items = list(X.values()) if isinstance(X, dict) else list(X)
+    if any(item is None for item in items) and not reset:
+        names = [str(name) for name in X] if isinstance(X, dict) else estimator.modality_names_
+        lengths = [len(item) for item in items if item is not None]
+        if not lengths:
+            raise ValueError(
+                f"All {len(items)} modalities are None; transform needs at least one of "
+                f"{estimator.modality_names_}."
+            )
+        shapes = dict(zip(estimator.modality_names_, estimator._row_shapes, strict=True))
+        for m, name in zip(range(len(items)), names, strict=False):
+            if items[m] is None:
+                # One number in memory, however many rows.
+                items[m] = np.broadcast_to(np.nan, (lengths[0], *shapes.get(name, (1,))))
+        X = dict(zip(X, items, strict=True)) if isinstance(X, dict) else items
+    return Modalities(X)
+
+
+def from_matrix(estimator, X, reset):
+    """Cut a 2-D array, or take it as the only modality."""
+    _refuse_list_of_vectors(X)
+    cut = estimator.modalities
+    columns = list(X.columns) if is_frame(X) else None
+    matrix = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=[np.float64, np.float32],
+        # A row of NaN in the only modality would be a sample without any.
+        ensure_all_finite=True if cut is None else "allow-nan",
+        ensure_min_samples=2 if reset else 1,
+    )
+    if cut is None:
+        return Modalities([matrix]), None
+    return Modalities(_cut(matrix, cut, columns)), None
+
+
+def _cut(matrix, cut, columns):
+    """Cut a matrix by widths, slices, or lists of columns."""
+    named = isinstance(cut, dict)
+    parts = list(cut.values()) if named else cut
+    if not isinstance(parts, list | tuple) or not parts:
+        raise ValueError(
+            f"modalities must be a list or dict of widths, slices or lists of columns, got {cut!r}."
+        )
+    if all(is_index(part) for part in parts):
+        if sum(parts) != matrix.shape[1] or min(parts) < 1:
+            raise ValueError(
+                f"modalities={cut!r} are widths that sum to {sum(parts)}, but X has "
+                f"{matrix.shape[1]} columns; positive widths must add up to it."
+            )
+        ends = np.cumsum(parts)
+        parts = [slice(end - width, end) for end, width in zip(ends, parts, strict=True)]
+    names = list(cut) if named else [f"modality{m}" for m in range(len(parts))]
+    arrays = {}
+    for name, part in zip(names, parts, strict=True):
+        if not isinstance(part, slice):
+            part = [_column(column, columns, name) for column in part]
+        try:
+            arrays[name] = matrix[:, part]
+        except IndexError as exc:
+            raise ValueError(
+                f"modalities: '{name}' asks for columns {part} of X, which has "
+                f"{matrix.shape[1]}: {exc}"
+            ) from exc
+    return arrays
+
+
+def _column(column, columns, name):
+    """Position of a column that is given by name or position."""
+    if not isinstance(column, str):
+        return column
+    if columns is None:
+        raise ValueError(
+            f"modalities: '{name}' names the column '{column}', but X has no column names; pass a "
+            "DataFrame, or positions."
+        )
+    if column not in columns:
+        close = difflib.get_close_matches(column, [str(c) for c in columns], n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"modalities: '{name}' names the column '{column}', not in X.{hint}")
+    return columns.index(column)
+
+
+def is_collection(X):
+    """Whether X is a list, tuple or dict of arrays rather than the rows of one array."""
+    # scipy's dok_array is a dict, too.
+    if sparse.issparse(X):
+        return False
+    if isinstance(X, dict):
+        return True
+    if not isinstance(X, list | tuple) or not X:
+        return isinstance(X, list | tuple)
+    return all(item is None or _n_axes(item) >= 2 for item in X)
+
+
+def _n_axes(item):
+    if hasattr(item, "shape"):
+        return len(item.shape)
+    try:
+        return np.ndim(item)
+    except ValueError:
+        # Rows of different length, which the conversion to an array will refuse.
+        return 1
+
+
+def _refuse_list_of_vectors(X):
+    if not isinstance(X, list | tuple):
+        return
+    axes = [_n_axes(item) for item in X]
+    arrays = [hasattr(item, "shape") for item in X]
+    if any(arrays) and (1 in axes or 0 in axes):
+        k = axes.index(min(axes))
+        raise ValueError(
+            f"X is a list of {len(X)} items of which item {k} is {axes[k]}-D, but each modality "
+            "must be an array of shape (n_samples, n_features): use array.reshape(-1, 1) for a "
+            "modality of one feature, or np.asarray(X) if these are the rows of one array."
+        )
+
+
+def plain_tensor(X):
+    """A torch tensor as a numpy array, everything else as it is."""
+    if hasattr(X, "detach") and hasattr(X, "cpu"):
+        return X.detach().cpu().numpy()
+    return X
+
+
+def is_frame(X):
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def is_index(value):
+    return hasattr(value, "__index__") and not isinstance(value, bool)

@@ -1,0 +1,103 @@
+"""Rules for the estimators' parameters, as data; faults are gathered and raised at once."""
+
+import math
+import numbers
+
+from skcentrobind._augment import AUGMENTATIONS
+from skcentrobind._encoders import BUILT_IN
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_flag(value):
+    # numpy's bool comes out of parameter grids.
+    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
+
+
+def _int_from(minimum):
+    return (
+        lambda value: _is_int(value) and value >= minimum,
+        f"an integer of at least {minimum}",
+    )
+
+
+def _are_widths(value):
+    return isinstance(value, list | tuple) and all(_is_int(v) and v >= 1 for v in value)
+
+
+def _is_encoder(value):
+    if isinstance(value, str):
+        return value in BUILT_IN
+    if isinstance(value, list | tuple | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return bool(items) and all(
+            not isinstance(item, list | tuple | dict) and _is_encoder(item) for item in items
+        )
+    return callable(value)
+
+
+def _is_augmentation(value):
+    if isinstance(value, list | tuple | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return bool(items) and all(
+            not isinstance(item, list | tuple | dict) and _is_augmentation(item) for item in items
+        )
+    return value is None or value in AUGMENTATIONS or callable(value)
+
+
+_FLAG = (_is_flag, "True or False")
+
+#: Parameter name -> (test, what is expected).
+RULES = {
+    "n_components": _int_from(1),
+    "encoder": (
+        _is_encoder,
+        f"one of {', '.join(map(repr, BUILT_IN))}, a torch.nn.Module, a factory (n_features, "
+        "n_components) -> Module, or a list or dict of these, one for each modality",
+    ),
+    "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
+    "temperature": (lambda v: _is_real(v) and v > 0, "a positive number, such as 0.2"),
+    "augmentation": (
+        _is_augmentation,
+        f"None, one of {', '.join(map(repr, AUGMENTATIONS))}, a callable (x, generator) -> x', or "
+        "a list or dict of these, one for each modality",
+    ),
+    "augmentation_scale": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
+    "standardize": _FLAG,
+    "pretrain_epochs": _int_from(0),
+    "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
+    "batch_size": _int_from(2),
+    "max_epochs": _int_from(1),
+    "learning_rate": (lambda v: _is_real(v) and v > 0, "a positive number, such as 1e-3"),
+    "weight_decay": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
+    "early_stopping": _FLAG,
+    "validation_fraction": (lambda v: _is_real(v) and 0 < v < 1, "a number between 0 and 1"),
+    "n_iter_no_change": _int_from(1),
+    "detach_anchor": _FLAG,
+    "freeze_anchor": _FLAG,
+    "verbose": (lambda v: _is_flag(v) or (_is_int(v) and v >= 0), "0, 1 or 2"),
+}
+
+
+def check_parameters(estimator):
+    """Raise one ValueError that lists every parameter with an unusable value."""
+    faults = [
+        f"{name}={value!r}, expected {RULES[name][1]}"
+        for name, value in estimator.get_params(deep=False).items()
+        if name in RULES and not RULES[name][0](value)
+    ]
+    mix = estimator.augmentation
+    uses_probability = mix in ("mask", "marginal") if isinstance(mix, str) else False
+    if not faults and uses_probability and estimator.augmentation_scale > 1:
+        faults.append(
+            f"augmentation_scale={estimator.augmentation_scale!r}, expected a probability of at "
+            f"most 1 for augmentation={mix!r}"
+        )
+    if faults:
+        raise ValueError(f"{type(estimator).__name__} got " + "; ".join(faults) + ".")

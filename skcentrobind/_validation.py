@@ -1,0 +1,248 @@
+"""From every form of input to checked `Modalities` and a mask of what is present."""
+
+import difflib
+import math
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_array, validate_data
+
+from skcentrobind._inputs import (
+    from_collection,
+    from_matrix,
+    is_collection,
+    is_frame,
+    is_index,
+    plain_tensor,
+)
+from skcentrobind._modalities import Modalities
+
+# Values looked at at a time when data are searched for NaN and infinity.
+_CHUNK_VALUES = 2**20
+
+
+def check_modalities(estimator, X, *, reset):
+    """Turn any supported input into `Modalities`, checked against what was fitted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameter `modalities` says how a 2-D array is cut; with `reset` it learns
+        `modality_names_`, `n_features_per_modality_`, `n_features_in_` and, from a DataFrame,
+        `feature_names_in_`.
+    X : list, dict, Modalities, DataFrame or array
+        Input of fit (`reset=True`) or of transform, where an item may be None.
+    reset : bool
+        Whether this is fit.
+
+    Returns
+    -------
+    X : Modalities of shape (n_samples, n_features)
+        Dense arrays; absent rows are NaN.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    """
+    X = plain_tensor(X)
+    if is_frame(X) and X.columns.nlevels == 2:
+        flat = X.set_axis([f"{name}/{feature}" for name, feature in X.columns], axis=1)
+        checked, named = Modalities.from_frame(X), True
+    elif isinstance(X, Modalities) or is_collection(X):
+        if estimator.modalities is not None:
+            raise ValueError(
+                f"modalities={estimator.modalities!r} says how to cut a 2-D array, but X comes as "
+                f"{type(X).__name__} of separate arrays already; leave modalities=None."
+            )
+        named = isinstance(X, Modalities | dict)
+        checked = flat = from_collection(estimator, X, reset)
+    else:
+        checked, flat = from_matrix(estimator, X, reset)
+        named = False
+    if reset:
+        _check_enough_samples(checked, estimator)
+        estimator.modality_names_ = list(checked.names)
+        estimator._row_shapes = [array.shape[1:] for array in checked.arrays]
+        estimator.n_features_per_modality_ = checked.n_features
+    else:
+        checked = _match_fitted(estimator, checked, named)
+    if flat is not None:
+        validate_data(estimator, flat, reset=reset, skip_check_array=True)
+    checked = Modalities(dict(_dense_items(checked)))
+    present = checked.present
+    _check_values(checked, present, reset)
+    return checked, present
+
+
+def check_one_modality(estimator, X_m, modality):
+    """Check rows of a single modality against what was fitted.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Knows names and shapes.
+    X_m : array-like of shape (n_samples, ...)
+        Rows of the modality.
+    modality : str or int
+        Its name or position.
+
+    Returns
+    -------
+    position : int
+        Which modality it is.
+    array : ndarray of shape (n_samples, ...)
+        The rows.
+    present : ndarray of bool of shape (n_samples,)
+        Which rows are not all NaN.
+    """
+    names = estimator.modality_names_
+    if isinstance(modality, str) and modality in names:
+        position = names.index(modality)
+    elif is_index(modality) and -len(names) <= modality < len(names):
+        position = range(len(names))[modality]
+    else:
+        raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+    single = Modalities({names[position]: plain_tensor(X_m)})
+    single = Modalities(dict(_dense_items(single)))
+    _check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
+    present = single.present
+    _check_values(single, present, reset=False)
+    return position, single.arrays[0], present[:, 0]
+
+
+def per_modality(value, names, parameter):
+    """Spread a parameter that may be one value, a list or a dict over the modalities.
+
+    Parameters
+    ----------
+    value : object, list, tuple or dict
+        One value for all, one a modality in their order, or one by name.
+    names : list of str
+        The modalities.
+    parameter : str
+        Name of the parameter, for messages.
+
+    Returns
+    -------
+    values : list
+        One a modality.
+    """
+    if isinstance(value, dict):
+        if set(value) != set(names):
+            raise ValueError(
+                f"{parameter} has entries for {sorted(map(str, value))}, but the modalities are "
+                f"{names}; give one entry for each."
+            )
+        return [value[name] for name in names]
+    if isinstance(value, list | tuple):
+        if len(value) != len(names):
+            raise ValueError(
+                f"{parameter} has {len(value)} entries for {len(names)} modalities {names}; give "
+                "one for each, or a single value for all."
+            )
+        return list(value)
+    return [value] * len(names)
+
+
+def _match_fitted(estimator, X, named):
+    """Bring `Modalities` into the fitted order and compare names and shapes."""
+    names = estimator.modality_names_
+    if X.n_modalities != len(names):
+        raise ValueError(
+            f"X has {X.n_modalities} modalities {list(X.names)}, but "
+            f"{type(estimator).__name__} was fitted with {len(names)}: {names}. Pass None for an "
+            "absent modality at transform. Note that scikit-learn's splitters (GridSearchCV, "
+            "cross_val_score, ...) cut a bare list over its modalities: wrap it in Modalities(X)."
+        )
+    if named:
+        unknown = [name for name in X.names if name not in names]
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], names, n=1)
+            hint = f" Did you mean '{close[0]}' for '{unknown[0]}'?" if close else ""
+            raise ValueError(
+                f"X has modalities {list(X.names)}, but {type(estimator).__name__} was fitted "
+                f"with {names}.{hint} Rename them, or pass a plain list in the fitted order."
+            )
+        X = X[names]
+    else:
+        X = Modalities(X.arrays, names)
+    _check_shapes(X, names, estimator._row_shapes)
+    return X
+
+
+def _check_shapes(X, names, expected):
+    for name, array, shape in zip(names, X.arrays, expected, strict=False):
+        if array.shape[1:] == shape:
+            continue
+        fits = [other for other, s in zip(names, expected, strict=False) if s == array.shape[1:]]
+        hint = f" It has the shape of '{fits[0]}': are modalities swapped?" if fits else ""
+        raise ValueError(
+            f"Modality '{name}' has {_features(array.shape[1:])}, but was fitted with "
+            f"{_features(shape)}.{hint}"
+        )
+
+
+def _features(shape):
+    return f"{math.prod(shape)} features" + (f" (rows of shape {shape})" if len(shape) > 1 else "")
+
+
+def _check_enough_samples(X, estimator):
+    if len(X) < 2:
+        raise ValueError(
+            f"Found Modalities with {len(X)} sample(s) while a minimum of 2 is required by "
+            f"{type(estimator).__name__}: contrastive learning compares samples with one another."
+        )
+
+
+def _dense_items(X):
+    """Yield names and dense numeric arrays."""
+    for name, array in X.items():
+        if sparse.issparse(array):
+            raise TypeError(
+                f"Modality '{name}' is a sparse matrix, which is not supported yet. Reduce it "
+                "with sklearn.decomposition.TruncatedSVD, or use .toarray() if it fits in memory."
+            )
+        if is_frame(array):
+            array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
+        yield name, array
+
+
+def _check_values(X, present, reset):
+    """Refuse infinities, rows that are partly NaN, and samples or modalities without data."""
+    for m, (name, array) in enumerate(X.items()):
+        if array.dtype.kind == "f":
+            _check_finite(name, array, present[:, m])
+        n_present = int(present[:, m].sum())
+        if reset and n_present < 2:
+            raise ValueError(
+                f"Modality '{name}' is present in {n_present} of {len(X)} samples, but at least 2 "
+                "are needed to learn its encoder; leave the modality out."
+            )
+    empty = np.flatnonzero(~present.any(axis=1))
+    if len(empty):
+        raise ValueError(
+            f"{len(empty)} of {len(X)} samples have no modality at all (only NaN), for example "
+            f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
+        )
+
+
+def _check_finite(name, array, present):
+    step = max(1, _CHUNK_VALUES // math.prod(array.shape[1:]))
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        if np.isfinite(block.sum(dtype=np.float64)):
+            continue
+        block = block.reshape(len(block), -1)[present[start : start + step]]
+        bad = ~np.isfinite(block)
+        if not bad.any():
+            continue
+        within = int(np.flatnonzero(bad.any(axis=1))[0])
+        row = start + int(np.flatnonzero(present[start : start + step])[within])
+        if np.isinf(block[within]).any():
+            raise ValueError(
+                f"Modality '{name}' contains infinity or a value too large, first in row {row}. "
+                "Clip it, or mark the sample as lacking the modality by a row of NaN."
+            )
+        raise ValueError(
+            f"Modality '{name}' contains NaN in {int(bad[within].sum())} of {block.shape[1]} "
+            f"values of row {row}. A whole row of NaN means that the sample lacks the modality; a "
+            "partly missing row must be imputed first, for example with SimpleImputer."
+        )
