@@ -3,16 +3,21 @@
 import difflib
 import html
 import math
-from collections import Counter
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Modalities"]
+from skcentrobind._items import (
+    check_array,
+    check_lengths,
+    check_names,
+    describe,
+    find_absent,
+    to_numpy,
+)
 
-# Entries that `present` reads at a time, so that a memory map is never in memory as a whole.
-_CHUNK = 2**18
+__all__ = ["Modalities"]
 
 
 class Modalities:
@@ -54,9 +59,9 @@ class Modalities:
 
     def __init__(self, arrays, names=None):
         arrays, names = _unpack(arrays, names)
-        self._names = _check_names(names, len(arrays))
-        self._arrays = tuple(map(_check_array, arrays, self._names))
-        _check_lengths(self._arrays, self._names)
+        self._names = check_names(names, len(arrays))
+        self._arrays = tuple(map(check_array, arrays, self._names))
+        check_lengths(self._arrays, self._names)
 
     @classmethod
     def from_frame(cls, df):
@@ -86,8 +91,8 @@ class Modalities:
         positions = {}
         for i, name in enumerate(df.columns.get_level_values(0)):
             positions.setdefault(name, []).append(i)
-        blocks = [_check_array(df.iloc[:, at], str(name)) for name, at in positions.items()]
-        return cls([_to_numpy(block) for block in blocks], list(positions))
+        blocks = [check_array(df.iloc[:, at], str(name)) for name, at in positions.items()]
+        return cls([to_numpy(block) for block in blocks], list(positions))
 
     def to_frame(self, index=None):
         """Put the modalities side by side in a DataFrame with two-level columns.
@@ -114,7 +119,7 @@ class Modalities:
             nested = hasattr(item, "iloc") and item.columns.nlevels > 1
             if sparse.issparse(item) or item.ndim > 2 or nested:
                 raise ValueError(
-                    f"Modality {name!r} ({', '.join(_describe(item))}) does not fit in a DataFrame,"
+                    f"Modality {name!r} ({', '.join(describe(item))}) does not fit in a DataFrame,"
                     " expected a dense 2-D array. Use .toarray() (sparse), .reshape(len(X), -1) "
                     "(n-D), Modalities.from_frame (two-level columns), or leave it out: X[[names]]."
                 )
@@ -153,7 +158,7 @@ class Modalities:
 
         False where a whole row is NaN (sparse: where it stores entries and all are NaN).
         """
-        return np.column_stack([~_find_absent(item) for item in self._arrays])
+        return np.column_stack([~find_absent(item) for item in self._arrays])
 
     def items(self):
         """Iterate over the modalities.
@@ -183,7 +188,7 @@ class Modalities:
         rows = key if isinstance(key, slice) else np.asarray(key)
         if getattr(rows, "ndim", 0) == 1 and rows.size and isinstance(rows[0], str):
             columns = [self._position(name) for name in key]
-            names = _check_names([self._names[i] for i in columns], len(columns))
+            names = check_names([self._names[i] for i in columns], len(columns))
             return self._new([self._arrays[i] for i in columns], names)
         rows = _check_rows(rows, len(self))
         taken = [x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self._arrays]
@@ -210,7 +215,7 @@ class Modalities:
         """Return the number of samples and the features of each modality."""
         parts = []
         for name, item in self.items():
-            features, _, kind = _describe(item)
+            features, _, kind = describe(item)
             parts.append(
                 f"{name} ({features})" if kind == "dense" else f"{name} ({features}, {kind})"
             )
@@ -219,7 +224,7 @@ class Modalities:
 
     def _repr_html_(self):
         rows = [("modality", "features", "dtype", "kind")]
-        rows += [(name, *_describe(item)) for name, item in self.items()]
+        rows += [(name, *describe(item)) for name, item in self.items()]
         cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
         body = "".join(f"<tr>{row}</tr>" for row in cells)
         return f"<table><caption>Modalities: {len(self)} samples</caption>{body}</table>"
@@ -263,102 +268,6 @@ def _unpack(arrays, names):
     return arrays, names
 
 
-def _check_names(names, n_modalities):
-    if names is None:
-        return tuple(f"modality{i}" for i in range(n_modalities))
-    if not isinstance(names, Sized) or isinstance(names, (str, bytes, set, frozenset)):
-        raise TypeError(f"Got names={names!r}, expected a list of {n_modalities} string(s).")
-    names = tuple(map(str, names))
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if len(names) != n_modalities:
-        raise ValueError(
-            f"Got {len(names)} names {names} for {n_modalities} arrays, one each needed."
-        )
-    if repeated or "" in names:
-        wrong = f"names that stand more than once: {repeated}" if repeated else "an empty name"
-        raise ValueError(f"Got {wrong}, in {names}. Give each array a name of its own.")
-    return names
-
-
-def _check_array(array, name):
-    """Return `array` as a numpy array, CSR matrix or DataFrame, or say why it cannot be held."""
-    try:
-        array = _convert(array)
-        _check_dtypes(array)
-        if array.ndim < 2 or (sparse.issparse(array) and array.ndim > 2):
-            raise ValueError(
-                f"got {array.ndim}-D data of shape {array.shape}, expected (n_samples, n_features)."
-                " A list of 1-D arrays is rows, thus one modality: Modalities([np.asarray(X)]). "
-                "For one feature use .reshape(-1, 1), or df[[column]] on a DataFrame."
-            )
-        if 0 in array.shape:
-            what = "sample" if array.shape[0] == 0 else "feature"
-            raise ValueError(
-                f"got 0 {what}(s) (shape={array.shape}) while a minimum of 1 is required. Check "
-                "the selection that made it, or leave the modality out."
-            )
-    except ValueError as exc:
-        raise ValueError(f"Modality {name!r}: {exc}") from exc
-    return array
-
-
-def _convert(array):
-    if array is None:
-        raise ValueError(
-            "got None, expected an array. None is allowed only in an estimator's transform; leave "
-            "the modality out, or fill the rows that lack it with NaN."
-        )
-    if isinstance(array, np.ma.MaskedArray):
-        raise ValueError(
-            "got a masked array, expected a plain one. Fill the rows of samples that lack the "
-            "modality with NaN: array.astype(float).filled(np.nan)."
-        )
-    if sparse.issparse(array):
-        return array.tocsr() if array.ndim == 2 else array
-    is_plain = isinstance(array, np.ndarray) and not isinstance(array, np.matrix)
-    if is_plain or hasattr(array, "iloc"):
-        return array
-    try:
-        if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
-            return array.detach().cpu().numpy()
-        return np.asarray(array)
-    except (TypeError, ValueError, RuntimeError) as exc:
-        raise ValueError(
-            f"got a {type(array).__name__} that cannot become a numpy array: {exc} Rows need the "
-            "same number of features; a torch tensor must be dense, try .float()."
-        ) from exc
-
-
-def _check_dtypes(array):
-    is_frame = hasattr(array, "columns")
-    for i, dtype in enumerate(array.dtypes if is_frame else [array.dtype]):
-        got = f"got dtype {dtype}" + (f" in column {array.columns[i]!r}" if is_frame else "")
-        if dtype.kind == "c":
-            raise ValueError(
-                f"{got}, expected real numbers. Complex data not supported; use "
-                "np.hstack([X.real, X.imag])."
-            )
-        if dtype.kind not in "fiub":
-            raise ValueError(
-                f"{got}, expected numbers. Encode it first, e.g. with TfidfVectorizer or "
-                "OneHotEncoder; use .astype(float) if it holds numbers."
-            )
-
-
-def _check_lengths(arrays, names):
-    counts = Counter(array.shape[0] for array in arrays)
-    if len(counts) == 1:
-        return
-    hint = "Align the rows, and fill those of samples that lack a modality with NaN."
-    for n_samples, _ in counts.most_common():
-        odd = {k: a for k, a in zip(names, arrays, strict=True) if a.shape[0] != n_samples}
-        if all(array.ndim == 2 and array.shape[1] == n_samples for array in odd.values()):
-            hint = f"Is {' and '.join(map(repr, odd))} transposed? Rows are samples: pass its .T."
-            break
-    lengths = ", ".join(f"{k}: {a.shape[0]}" for k, a in zip(names, arrays, strict=True))
-    raise ValueError(f"All modalities need the same number of samples, got {lengths}. {hint}")
-
-
 def _check_rows(rows, n_samples):
     """Check that rows exist, at least one; a scalar becomes a slice."""
     # A stride-0 array is free, and lets numpy check the rows with its usual messages.
@@ -372,43 +281,3 @@ def _check_rows(rows, n_samples):
         # A slice keeps the row axis and the view.
         return slice(int(rows) % n_samples, int(rows) % n_samples + 1)
     return rows
-
-
-def _find_absent(item):
-    """Return which rows hold nothing but NaN, bool array of shape (n_samples,)."""
-    absent = np.zeros(item.shape[0], dtype=bool)
-    is_frame = hasattr(item, "iloc")
-    if not is_frame and item.dtype.kind != "f":
-        return absent
-    if sparse.issparse(item):
-        nan_at = np.flatnonzero(np.isnan(item.data[: item.indptr[-1]]))
-        row_of = np.searchsorted(item.indptr, nan_at, side="right") - 1
-        n_nan = np.bincount(row_of, minlength=len(absent))
-        return (n_nan > 0) & (n_nan == np.diff(item.indptr))
-    # Only a row that begins with NaN can be all NaN, so most data is never read.
-    first = item.iloc[:, 0] if is_frame else item[(slice(None), *[0] * (item.ndim - 1))]
-    candidates = np.flatnonzero(first.isna() if is_frame else np.isnan(first))
-    step = max(1, _CHUNK // math.prod(item.shape[1:]))
-    for start in range(0, len(candidates), step):
-        rows = candidates[start : start + step]
-        is_nan = item.iloc[rows].isna().to_numpy() if is_frame else np.isnan(item[rows])
-        absent[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
-    return absent
-
-
-def _to_numpy(frame):
-    """Return a numeric DataFrame as a writable array with contiguous rows."""
-    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-        # pandas makes object of bool next to float; here numpy's promotion is wanted.
-        return np.array(frame.to_numpy(dtype=np.result_type(*frame.dtypes)), order="C")
-    return np.array(frame.to_numpy(dtype=np.float64, na_value=np.nan), order="C")
-
-
-def _describe(item):
-    """Return features, dtype and kind of an item as text."""
-    is_frame = hasattr(item, "iloc")
-    dtypes = {str(dtype) for dtype in (item.dtypes if is_frame else [item.dtype])}
-    dense = "DataFrame" if is_frame else "memmap" if isinstance(item, np.memmap) else "dense"
-    kind = "sparse" if sparse.issparse(item) else dense
-    features = " x ".join(map(str, item.shape[1:]))
-    return features, dtypes.pop() if len(dtypes) == 1 else "mixed", kind

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable, resample, shuffle
 
-from skcentrobind import _modalities
+from skcentrobind import _items, _modalities
 from skcentrobind._modalities import Modalities
 
 fast = settings(deadline=None, max_examples=50)
@@ -479,7 +479,7 @@ def test_present_matches_a_loop(data, shape, chunk):
     flat = data.draw(hnp.arrays(float, (shape[0], 2), elements=values))
     X = Modalities([dense, pd.DataFrame(flat), np.zeros((shape[0], 1), dtype=int)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_modalities, "_CHUNK", chunk)
+        patch.setattr(_items, "_CHUNK", chunk)
         present = X.present
     assert present.dtype == bool
     assert present.shape == (shape[0], 3)
@@ -690,7 +690,9 @@ def test_html_repr_escapes_names(X):
 
 
 def test_loads_only_numpy_and_scipy():
-    tree = ast.parse(Path(_modalities.__file__).read_text())
+    tree = ast.parse(
+        "\n".join(Path(module.__file__).read_text() for module in (_items, _modalities))
+    )
     top = set()
     for node in tree.body:
         if isinstance(node, ast.Import):
@@ -698,7 +700,7 @@ def test_loads_only_numpy_and_scipy():
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
             top.add(node.module.split(".")[0])
-    assert top - sys.stdlib_module_names == {"numpy", "scipy"}
+    assert top - sys.stdlib_module_names == {"numpy", "scipy", "skcentrobind"}
 
 
 # --- scikit-learn -------------------------------------------------------------------------
