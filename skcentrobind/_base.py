@@ -17,6 +17,9 @@ from skcentrobind.metrics import mean_reciprocal_rank
 # Rows that are encoded at a time outside of training.
 _ENCODE_ROWS = 8192
 
+# The length of an embedding is a root of squares, which must not leave float32 either.
+_LARGEST_INPUT = 1e15
+
 
 class BaseBindTransformer(TransformerMixin, BaseEstimator):
     """Base class of the binding transformers; subclasses choose the anchor.
@@ -175,6 +178,11 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         checked, present = check_modalities(self, X, reset=False)
+        if len(checked) < 2:
+            raise ValueError(
+                "score got 1 sample, but at least 2 are needed, since it looks for each sample "
+                "among all others."
+            )
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
             return mean_reciprocal_rank(blocks, present=present.T)
@@ -183,11 +191,10 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         self.net_.module_.eval()
         with torch.no_grad():
             clean, augmented = self.net_.module_(data.inputs, None, generator)
-        pair = [augmented[0].cpu().numpy(), clean[0].cpu().numpy()]
-        return mean_reciprocal_rank(pair) if len(checked) > 1 else 1.0
+        return mean_reciprocal_rank([augmented[0].cpu().numpy(), clean[0].cpu().numpy()])
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns of `transform`.
+        """Return the names of the columns of `transform`.
 
         Parameters
         ----------
@@ -278,8 +285,12 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             layout = [group.members for group in self.net_.module_.groups]
         if rows is not None:
             X, present = X[rows], present[rows]
-        scalers = [self.scalers_[name] for name in self.modality_names_]
-        return BindData.from_modalities(X, present, scalers, layout, self.device_)
+        names, widths = self.modality_names_, self.n_features_per_modality_
+        scalers = [self.scalers_[name] for name in names]
+        data = BindData.from_modalities(X, present, scalers, layout, self.device_)
+        for x, members in zip(data.inputs, layout, strict=True):
+            _check_size(x, [names[m] for m in members], [widths[m] for m in members])
+        return data
 
     # ---------------------------------------------------------------- steps of transform
 
@@ -297,14 +308,14 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
 
     def _encode(self, m, array, present):
         """Embeddings of one modality, some rows at a time, zero where absent."""
-        encoder = self._encoder(m)
-        scaler = self.scalers_[self.modality_names_[m]]
+        encoder, name = self._encoder(m), self.modality_names_[m]
         out = np.zeros((len(array), self._n_components), dtype=np.float32)
         rows = np.flatnonzero(present)
         with torch.no_grad():
             for start in range(0, len(rows), _ENCODE_ROWS):
                 some = rows[start : start + _ENCODE_ROWS]
-                x = torch.from_numpy(prepare_rows(array[some], scaler))
+                x = torch.from_numpy(prepare_rows(array[some], self.scalers_[name]))
+                _check_size(x, [name], [x.shape[1]])
                 z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
                 out[some] = z.cpu().numpy()
         return out
@@ -314,3 +325,15 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             if m in group.members:
                 return ModalityEncoder(group, group.members.index(m))
         raise IndexError(f"There is no modality at position {m}.")
+
+
+def _check_size(x, names, widths):
+    """Refuse prepared rows that are too large to compute with, and name the modality."""
+    if max(map(abs, x.aminmax())) <= _LARGEST_INPUT:
+        return
+    parts = zip(names, x.flatten(1).split(widths, dim=1), strict=True)
+    name = next(name for name, part in parts if part.abs().max() > _LARGEST_INPUT)
+    raise ValueError(
+        f"Modality '{name}' has values too large for float32 once prepared (beyond "
+        f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
+    )

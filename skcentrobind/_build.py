@@ -73,30 +73,12 @@ def build_module(estimator, X, present, frozen):
         for name, scaler, use in zip(names, fitted, scaled, strict=True)
     }
 
-    def probe(m):
-        rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(X.arrays[m][rows], None)
-        return torch.from_numpy(prepared).view(len(rows), *shapes[m])
-
-    # A user's factory may draw weights from torch's global generator: lend it a seeded one.
-    custom = any(not isinstance(spec, str) for spec in specs)
-    with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
-        if custom:
-            torch.random.default_generator.manual_seed(estimator._seed)
-        groups = build_groups(
-            specs,
-            shapes,
-            names,
-            estimator._n_components,
-            estimator.hidden_layer_sizes,
-            # A user's augmentation sees one modality at a time.
-            [
-                (m in frozen, a if isinstance(a, str) else m * (a is not None))
-                for m, a in enumerate(augments)
-            ],
-            torch.Generator().manual_seed(estimator._seed),
-            probe,
-        )
+    # What is frozen and what is augmented differently stays apart; a user's augmentation sees one
+    # modality at a time.
+    split = [
+        (m in frozen, a if a is None or isinstance(a, str) else m) for m, a in enumerate(augments)
+    ]
+    groups = _groups(estimator, X, present, specs, split)
     views = []
     for group in groups:
         members = group.members
@@ -109,6 +91,32 @@ def build_module(estimator, X, present, frozen):
         strength = float(estimator.augmentation_scale)
         views.append(View(_augmentation(augments[members[0]]), strength, spread, widths))
     return BindModule(groups, views).to(estimator.device_), scalers
+
+
+def _groups(estimator, X, present, specs, split):
+    """Make the encoders; torch's global random state stays as it was."""
+    shapes = estimator._row_shapes
+
+    def probe(m):
+        rows = np.flatnonzero(present[:, m])[:2]
+        prepared = prepare_rows(X.arrays[m][rows], None)
+        return torch.from_numpy(prepared).view(len(rows), *shapes[m])
+
+    # A user's factory may draw weights from torch's global generator: lend it a seeded one.
+    custom = any(not isinstance(spec, str) for spec in specs)
+    with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
+        if custom:
+            torch.random.default_generator.manual_seed(estimator._seed)
+        return build_groups(
+            specs,
+            shapes,
+            estimator.modality_names_,
+            estimator._n_components,
+            estimator.hidden_layer_sizes,
+            split,
+            torch.Generator().manual_seed(estimator._seed),
+            probe,
+        )
 
 
 def _spread(scalers):

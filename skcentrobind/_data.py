@@ -13,8 +13,8 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch.utils.data import Dataset
 
-# About 32 MB of float64 are in flight at a time.
-_CHUNK_VALUES = 2**22
+# About 4 MB of float64 are in flight at a time.
+_CHUNK_VALUES = 2**19
 
 
 def row_chunks(n_samples, width):

@@ -135,6 +135,7 @@ def shared(objective, pretrain_epochs):
             inspect.cleandoc(cls.__doc__)
             .replace("{parameters}", parameters)
             .replace("{attributes}", ATTRIBUTES)
+            + "\n"
         )
         return cls
 

@@ -2,8 +2,8 @@
 
 Modalities whose encoders have the same form share one `EncoderBank`, which runs all of them in
 batched matrix products. A user's own module is wrapped on its own. Both are *groups*: they know
-their `members` (positions of modalities), map one input tensor to embeddings of all members, and
-can `encode` one member alone.
+their `members` (positions of modalities), map one input tensor to unit-length embeddings of all
+members, and can `encode` one member alone.
 """
 
 import copy
@@ -12,31 +12,10 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
+
+from skcentrobind._layers import Perceptrons, unit_rows
 
 BUILT_IN = ("residual", "mlp", "linear", "identity")
-
-
-class _UnitRows(torch.autograd.Function):
-    """h / |h|, with a backward pass of four operations: (g - z (z . g)) / |h|."""
-
-    @staticmethod
-    def forward(ctx, h):
-        norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min_(1e-12)
-        z = h / norm
-        ctx.save_for_backward(z, norm)
-        return z
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        z, norm = ctx.saved_tensors
-        return torch.addcmul(grad, z, (z * grad).sum(dim=-1, keepdim=True), value=-1).div_(norm)
-
-
-def unit_rows(h):
-    """Scale the last axis to unit length; rows of zeros stay."""
-    return _UnitRows.apply(h)
 
 
 class EncoderBank(nn.Module):
@@ -62,10 +41,10 @@ class EncoderBank(nn.Module):
         super().__init__()
         hidden = () if kind == "linear" else tuple(hidden_layer_sizes)
         self.members = tuple(members)
-        self.n_features = tuple(n_features)
+        self.n_features = list(n_features)
         self.n_hidden = hidden[0] if hidden else 0
-        self.linear = kind != "mlp" or not hidden
-        n_first = self.n_hidden + (n_components if self.linear else 0)
+        has_linear_part = kind != "mlp" or not hidden
+        n_first = self.n_hidden + (n_components if has_linear_part else 0)
         n_members = len(self.members)
 
         # The first layers of all members stand below one another; their columns are the hidden
@@ -87,30 +66,19 @@ class EncoderBank(nn.Module):
 
     def forward(self, x):
         """Encode (batch, sum of n_features) to (n_members, batch, n_components)."""
-        if len(set(self.n_features)) == 1:
-            n_members, width = len(self.members), self.n_features[0]
-            x = x.view(len(x), n_members, width).transpose(0, 1)
-            weight = self.first_weight.view(n_members, width, -1)
-            return self._rest(torch.baddbmm(self.first_bias, x, weight), slice(None))
-        parts = zip(
-            x.split(self.n_features, dim=1), self.first_weight.split(self.n_features), strict=True
+        rest = [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
+        return Perceptrons.apply(
+            x.flatten(1), self.n_features, self.n_hidden, self.first_weight, self.first_bias, *rest
         )
-        first = torch.stack([x_m @ weight for x_m, weight in parts]) + self.first_bias
-        return self._rest(first, slice(None))
 
     def encode(self, k, x):
         """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
-        first = x @ self.first_weight.split(self.n_features)[k] + self.first_bias[k]
-        return self._rest(first[None], slice(k, k + 1))[0]
-
-    def _rest(self, first, members):
-        """All layers after the first one, for a slice of the members."""
-        if not self.n_hidden:
-            return first
-        hidden = first[..., : self.n_hidden].relu()
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias[members], hidden.relu() if i else hidden, weight[members])
-        return hidden + first[..., self.n_hidden :] if self.linear else hidden
+        first_weight = self.first_weight.split(self.n_features)[k]
+        pairs = zip(self.weights, self.biases, strict=True)
+        rest = [p[k : k + 1] for pair in pairs for p in pair]
+        first_bias = self.first_bias[k : k + 1]
+        x, width = x.flatten(1), self.n_features[k : k + 1]
+        return Perceptrons.apply(x, width, self.n_hidden, first_weight, first_bias, *rest)[0]
 
     def member_parameters(self, k):
         """Return the tensors of member k, as views that share memory with the bank."""
@@ -129,11 +97,12 @@ class IdentityEncoder(nn.Module):
 
     def forward(self, x):
         """Cut (batch, n_members * n_components) into (n_members, batch, n_components)."""
-        return x.view(len(x), len(self.members), self.n_components).transpose(0, 1)
+        x = x.view(len(x), len(self.members), self.n_components)
+        return unit_rows(x.transpose(0, 1))
 
     def encode(self, k, x):
-        """Return the rows as they are."""
-        return x
+        """Scale the rows to unit length."""
+        return unit_rows(x.flatten(1))
 
     def member_parameters(self, k):
         """Return no tensors, since nothing is learned."""
@@ -160,7 +129,7 @@ class CustomEncoder(nn.Module):
     def encode(self, k, x):
         """Encode (batch, ...) to (batch, n_components)."""
         out = self.module(x)
-        return out if self.projection is None else self.projection(out)
+        return unit_rows(out if self.projection is None else self.projection(out))
 
     def member_parameters(self, k):
         """Return the module's parameters."""
@@ -188,7 +157,7 @@ class ModalityEncoder(nn.Module):
 
     def forward(self, x):
         """Embed (batch, n_features) to (batch, n_components)."""
-        return unit_rows(self.group.encode(self.position, x))
+        return self.group.encode(self.position, x)
 
 
 def build_groups(specs, shapes, names, n_components, hidden_layer_sizes, split, generator, probe):

@@ -14,25 +14,29 @@ def from_collection(estimator, X, reset):
     if isinstance(X, Modalities):
         return X
     items = list(X.values()) if isinstance(X, dict) else list(X)
-    if any(item is None for item in items) and not reset:
-        names = [str(name) for name in X] if isinstance(X, dict) else estimator.modality_names_
-        lengths = [len(item) for item in items if item is not None]
-        if not lengths:
-            raise ValueError(
-                f"All {len(items)} modalities are None; transform needs at least one of "
-                f"{estimator.modality_names_}."
-            )
-        shapes = dict(zip(estimator.modality_names_, estimator._row_shapes, strict=True))
-        for m, name in zip(range(len(items)), names, strict=False):
-            if items[m] is None:
-                # One number in memory, however many rows.
-                items[m] = np.broadcast_to(np.nan, (lengths[0], *shapes.get(name, (1,))))
-        X = dict(zip(X, items, strict=True)) if isinstance(X, dict) else items
-    return Modalities(X)
+    names = [str(name) for name in X] if isinstance(X, dict) else None
+    if reset:
+        return Modalities(items, names)
+    fitted = estimator.modality_names_
+    if names is None and len(items) == len(fitted):
+        names = fitted
+    if items and all(item is None for item in items):
+        raise ValueError(
+            f"All {len(items)} modalities are None; transform needs at least one of {fitted}."
+        )
+    length = next((len(item) for item in items if item is not None), None)
+    shapes = dict(zip(fitted, estimator._row_shapes, strict=True))
+    for m, item in enumerate(items):
+        if item is None:
+            shape = shapes.get(names[m], (1,)) if names else (1,)
+            # One number in memory, however many rows.
+            items[m] = np.broadcast_to(np.nan, (length, *shape))
+    return Modalities(items, names)
 
 
 def from_matrix(estimator, X, reset):
     """Cut a 2-D array, or take it as the only modality."""
+    _refuse_other_forms(X)
     _refuse_list_of_vectors(X)
     cut = estimator.modalities
     columns = list(X.columns) if is_frame(X) else None
@@ -54,11 +58,11 @@ def _cut(matrix, cut, columns):
     """Cut a matrix by widths, slices, or lists of columns."""
     named = isinstance(cut, dict)
     parts = list(cut.values()) if named else cut
-    if not isinstance(parts, list | tuple) or not parts:
+    if not isinstance(parts, list | tuple) or not parts or not _are_parts(parts):
         raise ValueError(
             f"modalities must be a list or dict of widths, slices or lists of columns, got {cut!r}."
         )
-    if all(is_index(part) for part in parts):
+    if is_index(parts[0]):
         if sum(parts) != matrix.shape[1] or min(parts) < 1:
             raise ValueError(
                 f"modalities={cut!r} are widths that sum to {sum(parts)}, but X has "
@@ -71,14 +75,31 @@ def _cut(matrix, cut, columns):
     for name, part in zip(names, parts, strict=True):
         if not isinstance(part, slice):
             part = [_column(column, columns, name) for column in part]
+        elif (part.stop or 0) > matrix.shape[1]:
+            # numpy would silently take what there is.
+            raise ValueError(
+                f"modalities: '{name}' asks for columns {part.start or 0} to {part.stop} of X, "
+                f"which has {matrix.shape[1]} feature(s)."
+            )
         try:
             arrays[name] = matrix[:, part]
         except IndexError as exc:
             raise ValueError(
-                f"modalities: '{name}' asks for columns {part} of X, which has "
-                f"{matrix.shape[1]}: {exc}"
+                f"modalities: '{name}' asks for columns {part} of X, which has {matrix.shape[1]} "
+                f"feature(s): {exc}"
             ) from exc
+        if not arrays[name].shape[1]:
+            raise ValueError(
+                f"modalities: '{name}' gets no column of X, which has {matrix.shape[1]} feature(s)."
+            )
     return arrays
+
+
+def _are_parts(parts):
+    """Whether all parts are widths, or all are slices or collections of columns."""
+    if all(is_index(part) for part in parts):
+        return True
+    return all(isinstance(p, slice) or np.iterable(p) and not isinstance(p, str) for p in parts)
 
 
 def _column(column, columns, name):
@@ -119,10 +140,25 @@ def _n_axes(item):
         return 1
 
 
+def _refuse_other_forms(X):
+    """Say what X may be, where it is nothing of it; numpy's messages would mislead."""
+    is_array = hasattr(X, "shape") or hasattr(X, "__array__")
+    if not is_array and not isinstance(X, list | tuple):
+        raise TypeError(
+            f"X is a {type(X).__name__}, expected a list or dict of arrays, Modalities, a "
+            "DataFrame, or one array of shape (n_samples, n_features)."
+        )
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            "X is a masked array, whose mask would be lost. Impute it, or fill the rows of samples "
+            "that lack a modality with NaN: X.astype(float).filled(np.nan)."
+        )
+
+
 def _refuse_list_of_vectors(X):
     if not isinstance(X, list | tuple):
         return
-    axes = [_n_axes(item) for item in X]
+    axes = [2 if item is None else _n_axes(item) for item in X]
     arrays = [hasattr(item, "shape") for item in X]
     if any(arrays) and (1 in axes or 0 in axes):
         k = axes.index(min(axes))

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from skcentrobind._encoders import unit_rows
-
 
 class View:
     """How one group's input is augmented.
@@ -103,10 +101,10 @@ class BindModule(nn.Module):
                 outs.append(group(both))
             else:
                 outs.append(_encode_present(group, both, here[0].repeat(2)))
-        h = outs[0] if len(outs) == 1 else torch.cat(outs)
+        z = outs[0] if len(outs) == 1 else torch.cat(outs)
         if self.order is not None:
-            h = h[self.order]
-        z = unit_rows(h).unflatten(1, (2, -1))  # (n_modalities, 2, batch, n_components)
+            z = z[self.order]
+        z = z.unflatten(1, (2, -1))  # (n_modalities, 2, batch, n_components)
         if present is not None:
             z = z * present[:, None, :, None]
         z_augmented, z = z.unbind(dim=1)

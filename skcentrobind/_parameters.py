@@ -3,6 +3,9 @@
 import math
 import numbers
 
+import torch
+from sklearn.utils import check_random_state
+
 from skcentrobind._augment import AUGMENTATIONS
 from skcentrobind._encoders import BUILT_IN
 
@@ -48,7 +51,25 @@ def _is_augmentation(value):
         return bool(items) and all(
             not isinstance(item, list | tuple | dict) and _is_augmentation(item) for item in items
         )
-    return value is None or value in AUGMENTATIONS or callable(value)
+    if isinstance(value, str):
+        return value in AUGMENTATIONS
+    return value is None or callable(value)
+
+
+def _are_callbacks(value):
+    if not isinstance(value, list | tuple):
+        return value is None
+    # skorch takes (name, callback), too.
+    bare = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in value]
+    return all(hasattr(c, "on_epoch_end") for c in bare)
+
+
+def _is_seed(value):
+    try:
+        check_random_state(value)
+    except ValueError:
+        return False
+    return True
 
 
 _FLAG = (_is_flag, "True or False")
@@ -81,6 +102,12 @@ RULES = {
     "n_iter_no_change": _int_from(1),
     "detach_anchor": _FLAG,
     "freeze_anchor": _FLAG,
+    "device": (
+        lambda v: isinstance(v, str | torch.device),
+        "'auto' or a device such as 'cpu' or 'cuda:1'",
+    ),
+    "callbacks": (_are_callbacks, "None or a list of skorch callbacks"),
+    "random_state": (_is_seed, "None, a RandomState, or an integer from 0 to 2**32 - 1"),
     "verbose": (lambda v: _is_flag(v) or (_is_int(v) and v >= 0), "0, 1 or 2"),
 }
 
@@ -92,12 +119,19 @@ def check_parameters(estimator):
         for name, value in estimator.get_params(deep=False).items()
         if name in RULES and not RULES[name][0](value)
     ]
-    mix = estimator.augmentation
-    uses_probability = mix in ("mask", "marginal") if isinstance(mix, str) else False
-    if not faults and uses_probability and estimator.augmentation_scale > 1:
+    if not faults and estimator.augmentation_scale > 1 and _has_probability(estimator.augmentation):
         faults.append(
             f"augmentation_scale={estimator.augmentation_scale!r}, expected a probability of at "
-            f"most 1 for augmentation={mix!r}"
+            f"most 1 for augmentation={estimator.augmentation!r}"
         )
     if faults:
         raise ValueError(f"{type(estimator).__name__} got " + "; ".join(faults) + ".")
+
+
+def _has_probability(augmentation):
+    """Whether the scale is the probability with which an entry is replaced."""
+    if isinstance(augmentation, dict):
+        augmentation = list(augmentation.values())
+    elif not isinstance(augmentation, list | tuple):
+        augmentation = [augmentation]
+    return any(isinstance(a, str) and a in ("mask", "marginal") for a in augmentation)

@@ -20,6 +20,9 @@ from skcentrobind._modalities import Modalities
 # Values looked at at a time when data are searched for NaN and infinity.
 _CHUNK_VALUES = 2**20
 
+# Encoders compute in float32.
+_LARGEST = np.finfo(np.float32).max
+
 
 def check_modalities(estimator, X, *, reset):
     """Turn any supported input into `Modalities`, checked against what was fitted.
@@ -43,26 +46,26 @@ def check_modalities(estimator, X, *, reset):
         Which samples have which modality.
     """
     X = plain_tensor(X)
-    if is_frame(X) and X.columns.nlevels == 2:
-        flat = X.set_axis([f"{name}/{feature}" for name, feature in X.columns], axis=1)
-        checked, named = Modalities.from_frame(X), True
-    elif isinstance(X, Modalities) or is_collection(X):
-        if estimator.modalities is not None:
-            raise ValueError(
-                f"modalities={estimator.modalities!r} says how to cut a 2-D array, but X comes as "
-                f"{type(X).__name__} of separate arrays already; leave modalities=None."
-            )
-        named = isinstance(X, Modalities | dict)
-        checked = flat = from_collection(estimator, X, reset)
-    else:
+    is_deep_frame = is_frame(X) and X.columns.nlevels > 1
+    if not (is_deep_frame or isinstance(X, Modalities) or is_collection(X)):
         checked, flat = from_matrix(estimator, X, reset)
-        named = False
+    elif estimator.modalities is not None:
+        raise ValueError(
+            f"modalities={estimator.modalities!r} says how to cut a 2-D array, but X comes as "
+            f"{type(X).__name__} of separate arrays already; leave modalities=None."
+        )
+    elif is_deep_frame:
+        checked = Modalities.from_frame(X)
+        flat = X.set_axis([f"{name}/{feature}" for name, feature in X.columns], axis=1)
+    else:
+        checked = flat = from_collection(estimator, X, reset)
     if reset:
         _check_enough_samples(checked, estimator)
         estimator.modality_names_ = list(checked.names)
         estimator._row_shapes = [array.shape[1:] for array in checked.arrays]
         estimator.n_features_per_modality_ = checked.n_features
     else:
+        named = is_deep_frame or isinstance(X, Modalities | dict)
         checked = _match_fitted(estimator, checked, named)
     if flat is not None:
         validate_data(estimator, flat, reset=reset, skip_check_array=True)
@@ -103,9 +106,9 @@ def check_one_modality(estimator, X_m, modality):
     single = Modalities({names[position]: plain_tensor(X_m)})
     single = Modalities(dict(_dense_items(single)))
     _check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
-    present = single.present
-    _check_values(single, present, reset=False)
-    return position, single.arrays[0], present[:, 0]
+    present = single.present[:, 0]
+    _check_finite(names[position], single.arrays[0], present)
+    return position, single.arrays[0], present
 
 
 def per_modality(value, names, parameter):
@@ -181,7 +184,9 @@ def _check_shapes(X, names, expected):
 
 
 def _features(shape):
-    return f"{math.prod(shape)} features" + (f" (rows of shape {shape})" if len(shape) > 1 else "")
+    if len(shape) == 1:
+        return f"{shape[0]} features"
+    return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
 def _check_enough_samples(X, estimator):
@@ -208,8 +213,7 @@ def _dense_items(X):
 def _check_values(X, present, reset):
     """Refuse infinities, rows that are partly NaN, and samples or modalities without data."""
     for m, (name, array) in enumerate(X.items()):
-        if array.dtype.kind == "f":
-            _check_finite(name, array, present[:, m])
+        _check_finite(name, array, present[:, m])
         n_present = int(present[:, m].sum())
         if reset and n_present < 2:
             raise ValueError(
@@ -225,21 +229,25 @@ def _check_values(X, present, reset):
 
 
 def _check_finite(name, array, present):
+    if array.dtype.kind != "f":
+        return
     step = max(1, _CHUNK_VALUES // math.prod(array.shape[1:]))
     for start in range(0, len(array), step):
         block = array[start : start + step]
-        if np.isfinite(block.sum(dtype=np.float64)):
+        # False where a value is NaN, too.
+        if -_LARGEST <= block.min() and block.max() <= _LARGEST:
             continue
         block = block.reshape(len(block), -1)[present[start : start + step]]
-        bad = ~np.isfinite(block)
+        bad = ~(np.abs(block) <= _LARGEST)
         if not bad.any():
             continue
         within = int(np.flatnonzero(bad.any(axis=1))[0])
         row = start + int(np.flatnonzero(present[start : start + step])[within])
-        if np.isinf(block[within]).any():
+        if not np.isnan(block[within]).any():
             raise ValueError(
-                f"Modality '{name}' contains infinity or a value too large, first in row {row}. "
-                "Clip it, or mark the sample as lacking the modality by a row of NaN."
+                f"Modality '{name}' contains infinity or a value too large for float32, first in "
+                f"row {row}. Clip or rescale it, or mark the sample as lacking the modality by a "
+                "row of NaN."
             )
         raise ValueError(
             f"Modality '{name}' contains NaN in {int(bad[within].sum())} of {block.shape[1]} "

@@ -22,8 +22,9 @@ class MeanAnchor(BaseAnchor):
         """Equation (7) of the paper: mean over the modalities that a sample has."""
         if present is None:
             return z.mean(dim=0)
-        # Absent rows are zero in z, so the sum runs over the present ones.
-        return z.sum(dim=0) / present.sum(dim=0).to(z.dtype)[:, None]
+        share = present.to(z.dtype)
+        share = share / share.sum(dim=0)  # (n_modalities, batch)
+        return (share[:, :, None] * z).sum(dim=0)
 
 
 class WeightedAnchor(BaseAnchor):
@@ -57,8 +58,8 @@ class WeightedAnchor(BaseAnchor):
         if isinstance(weights, dict):
             if set(weights) != set(names):
                 raise ValueError(
-                    f"WeightedAnchor got weights for {sorted(weights)}, but the modalities are "
-                    f"{list(names)}; give one weight for each of them."
+                    f"WeightedAnchor got weights for {sorted(map(str, weights))}, but the "
+                    f"modalities are {list(names)}; give one weight for each of them."
                 )
             weights = [weights[name] for name in names]
         self._w = torch.as_tensor(weights, dtype=torch.float32)

@@ -72,6 +72,7 @@ class FixedAnchor(BaseAnchor):
     def prepare(self, names):
         """Translate names to positions."""
         wanted = self.modalities
+        wanted = wanted.tolist() if hasattr(wanted, "tolist") else wanted  # from a numpy array
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
         self._indices = [self._position(anchor, list(names)) for anchor in wanted]
         if not wanted or len(set(self._indices)) < len(wanted):

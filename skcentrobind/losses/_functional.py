@@ -5,6 +5,8 @@ from functools import reduce
 import torch
 from torch.autograd.function import once_differentiable
 
+from skcentrobind._layers import matmul
+
 # While |logit| <= 40 * norm(anchor), with norm(anchor) <= 2, neither exp(logit) nor a sum of
 # up to 1e3 billion of them leaves float32's normal range [1e-38, 3e38]: exp(80) = 5.5e34.
 _MAX_PLAIN_SCALE = 40.0
@@ -140,6 +142,8 @@ class _AnchorInfoNCE(torch.autograd.Function):
         ]
         losses, grad_z, grad_a = (_join(parts, dim=0) for parts in zip(*blocks, strict=True))
         ctx.shared_anchor = a.ndim == 2
+        # Logits are z . a times the scale, and each loss is a mean over the rows.
+        ctx.factor = scale / batch if mask is None else scale
         ctx.save_for_backward(grad_z, grad_a)
         return losses
 
@@ -147,15 +151,19 @@ class _AnchorInfoNCE(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_losses):
         grad_z, grad_a = ctx.saved_tensors  # (n_modalities, batch, n_components)
-        weight = grad_losses[:, None, None]
-        grad_a = grad_a * weight
+        weight = grad_losses * ctx.factor
         if ctx.shared_anchor:
-            grad_a = grad_a.sum(dim=0)
-        return grad_z * weight, grad_a, None, None, None, None
+            grad_a = torch.tensordot(weight, grad_a, dims=1)
+        else:
+            grad_a = grad_a * weight[:, None, None]
+        return grad_z * weight[:, None, None], grad_a, None, None, None, None
 
 
 def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
-    """Losses of a block of modalities and their gradients in z and in each modality's anchor."""
+    """Losses of a block of modalities and their gradients in z and in each modality's anchor.
+
+    The gradients lack the factor scale, and 1 / batch where there is no mask.
+    """
     scaled = z * scale
     # First sweep: the normaliser of every row and of every column of the logits.
     rows, cols, kept = [], [], []
@@ -172,9 +180,11 @@ def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
 
     normaliser = row.log() + col.log() if plain else row + col
     per_row = normaliser.sub_((scaled * a).sum(dim=-1), alpha=2)  # minus the positives
-    # Mean over the rows that are present.
-    share = 1 / z.shape[1] if mask is None else mask / mask.sum(-1, keepdim=True).clamp(min=1)
-    losses = per_row.mean(dim=-1) if mask is None else (per_row * share).sum(dim=-1)
+    if mask is None:
+        losses = per_row.mean(dim=-1)
+    else:
+        share = mask / mask.sum(dim=-1, keepdim=True).clamp(min=1)
+        losses = (per_row * share).sum(dim=-1)
     if not need_grad:
         return losses, z.new_empty(0), z.new_empty(0)
 
@@ -193,13 +203,14 @@ def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
             both += logits.sub_(col[:, tile].unsqueeze(-2)).exp_()
             if mask is not None:
                 both *= mask[:, :, None] * mask[:, None, tile]
-        part = both @ a[..., tile, :]
+        part = matmul(both, a[..., tile, :])
         grad_z = part if grad_z is None else grad_z.add_(part)
-        grads_a.append(z.transpose(1, 2) @ both)
-    grad_a = _join(grads_a, dim=-1).transpose(1, 2)
-    weight = scale * (share if mask is None else share[..., None])
-    grad_z = grad_z.sub_(a, alpha=2).mul_(weight)
-    return losses, grad_z, grad_a.sub_(z, alpha=2).mul_(weight)
+        grads_a.append(matmul(z.transpose(1, 2), both))
+    grad_z = grad_z.sub_(a, alpha=2)
+    grad_a = _join(grads_a, dim=-1).transpose(1, 2).sub_(z, alpha=2)
+    if mask is not None:
+        grad_z, grad_a = grad_z * share[..., None], grad_a * share[..., None]
+    return losses, grad_z, grad_a
 
 
 def _join(parts, dim):
@@ -208,7 +219,7 @@ def _join(parts, dim):
 
 def _tile_logits(scaled, a, mask, tile, plain):
     """Logits of one tile, (block, batch, chunk); their exponentials if `plain`."""
-    logits = scaled @ a[..., tile, :].transpose(-1, -2)
+    logits = matmul(scaled, a[..., tile, :].transpose(-1, -2))
     if plain:
         logits.exp_()
         if mask is not None:

@@ -45,7 +45,7 @@ class AnchorLoss(nn.Module):
         loss : Tensor of shape ()
             Equation (8) of the paper, summed over the modalities.
         """
-        total = 0.0
+        terms = []
         for target in self.anchor.targets(z_augmented, present, generator):
             anchor = target.embeddings.detach() if self.detach_anchor else target.embeddings
             members = z if target.members is None else z[target.members]
@@ -56,8 +56,9 @@ class AnchorLoss(nn.Module):
                 present=_rows(present, target),
                 bounded=self.bounded,
             )
-            total = total + target.weight * losses.sum()
-        return total
+            term = losses.sum()
+            terms.append(term if target.weight == 1 else target.weight * term)
+        return sum(terms[1:], terms[0])
 
 
 def _rows(present, target):

@@ -1,0 +1,156 @@
+"""Building blocks of the encoders, with backward passes of few operations.
+
+On small batches the time of a training step goes into calling operations, not into arithmetic.
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+
+# From about 1,000 terms on, a BLAS may share the sum of one inner product among threads and so
+# add in another order. Sums of at most this many terms are never shared.
+_TERMS = 512
+
+
+def matmul(left, right):
+    """Return left @ right, summed in blocks of 512 terms.
+
+    Parameters
+    ----------
+    left : Tensor of shape (..., n, k)
+        Batched or plain matrices.
+    right : Tensor of shape (..., k, m)
+        Batched or plain matrices.
+
+    Returns
+    -------
+    product : Tensor of shape (..., n, m)
+        Equal, bit for bit, whatever `torch.get_num_threads()` is.
+    """
+    if left.shape[-1] <= _TERMS:
+        return left @ right
+    total = None
+    for l_block, r_block in zip(
+        left.split(_TERMS, dim=-1), right.split(_TERMS, dim=-2), strict=True
+    ):
+        part = l_block @ r_block
+        total = part if total is None else total.add_(part)
+    return total
+
+
+def unit_rows(h):
+    """Scale the last axis to unit length; rows of zeros stay."""
+    return _UnitRows.apply(h)
+
+
+class _UnitRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, h):
+        z, norm = _normalise(h)
+        ctx.save_for_backward(z, norm)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return _normalise_backward(grad, *ctx.saved_tensors)
+
+
+def _normalise(h):
+    norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min_(1e-12)
+    return h / norm, norm
+
+
+def _normalise_backward(grad, z, norm):
+    """Gradient of z = h / |h|: (g - z (z . g)) / |h|."""
+    return torch.addcmul(grad, z, (z * grad).sum(dim=-1, keepdim=True), value=-1).div_(norm)
+
+
+class Perceptrons(torch.autograd.Function):
+    """Several perceptrons side by side, each with its own input, output of unit length.
+
+    The first layer of member m maps its columns of x to its hidden units and, where the encoder
+    has one, to a linear part that skips all further layers:
+    z_m = unit(W_m x_m + MLP_m(x_m)).
+    """
+
+    @staticmethod
+    def forward(ctx, x, widths, n_hidden, first_weight, first_bias, *rest):
+        """Encode all members.
+
+        Parameters
+        ----------
+        ctx : context
+            Keeps what the backward pass needs.
+        x : Tensor of shape (batch, sum of widths)
+            Inputs of the members side by side.
+        widths : list of int
+            Width of each member's input.
+        n_hidden : int
+            Units of the first hidden layer; 0 if there is only the linear part.
+        first_weight : Tensor of shape (sum of widths, n_first)
+            Rows belong to columns of x; columns are hidden units, then the linear part.
+        first_bias : Tensor of shape (n_members, 1, n_first)
+            Its bias.
+        *rest : Tensor of shape (n_members, n_in, n_out) and (n_members, 1, n_out)
+            Weight and bias of every further layer in turn.
+
+        Returns
+        -------
+        z : Tensor of shape (n_members, batch, n_components)
+            Unit-length rows.
+        """
+        out = first = _first_layer(x, widths, first_weight, first_bias)
+        weights, biases = rest[::2], rest[1::2]
+        activations = []  # each (n_members, batch, units)
+        if weights:
+            out = first[..., :n_hidden]
+        for weight, bias in zip(weights, biases, strict=True):
+            activations.append(out.relu_())
+            out = _affine(out, weight, bias)
+        if weights and first.shape[-1] > n_hidden:
+            out += first[..., n_hidden:]
+        z, norm = _normalise(out)
+        ctx.widths, ctx.skips = widths, first.shape[-1] > n_hidden
+        ctx.save_for_backward(x, first_weight, z, norm, *weights, *activations)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        """Gradients of all tensors, that of x only where it is wanted."""
+        x, first_weight, z, norm, *saved = ctx.saved_tensors
+        weights, activations = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        grad = grad_out = _normalise_backward(grad, z, norm)
+        grads = []
+        for weight, units in zip(reversed(weights), reversed(activations), strict=True):
+            grads += [grad.sum(dim=1, keepdim=True), matmul(units.transpose(1, 2), grad)]
+            grad = matmul(grad, weight.transpose(1, 2))
+            grad = torch.ops.aten.threshold_backward(grad, units, 0)  # zero where units are
+        if weights and ctx.skips:
+            grad = torch.cat([grad, grad_out], dim=-1)
+        if len(set(ctx.widths)) == 1:
+            members = x.unflatten(1, (len(ctx.widths), -1))  # (batch, n_members, width)
+            grad_first = matmul(members.permute(1, 2, 0), grad).flatten(0, 1)
+        else:
+            parts = zip(x.split(ctx.widths, dim=1), grad, strict=True)
+            grad_first = torch.cat([matmul(x_m.T, g_m) for x_m, g_m in parts])
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            pairs = zip(grad, first_weight.split(ctx.widths), strict=True)
+            grad_x = torch.cat([matmul(g_m, w_m.T) for g_m, w_m in pairs], dim=1)
+        grads += [grad.sum(dim=1, keepdim=True), grad_first]
+        return grad_x, None, None, *reversed(grads)
+
+
+def _first_layer(x, widths, weight, bias):
+    if len(set(widths)) == 1:
+        shape = (len(widths), widths[0])
+        return _affine(x.unflatten(1, shape).transpose(0, 1), weight.unflatten(0, shape), bias)
+    parts = zip(x.split(widths, dim=1), weight.split(widths), strict=True)
+    return torch.stack([matmul(x_m, w_m) for x_m, w_m in parts]).add_(bias)
+
+
+def _affine(x, weight, bias):
+    if x.shape[-1] <= _TERMS:
+        return torch.baddbmm(bias, x, weight)
+    return matmul(x, weight).add_(bias)
