@@ -221,14 +221,15 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
     def loss_curve_(self):
         """Training loss of every epoch, the sum over the modalities."""
         check_is_fitted(self)
-        return self.net_.history[:, "train_loss"]
+        # An epoch that was interrupted has none.
+        return [epoch["train_loss"] for epoch in self.net_.history if "train_loss" in epoch]
 
     @property
     def validation_scores_(self):
         """Mean reciprocal rank of held-out batches after every epoch; None unless early stopped."""
         check_is_fitted(self)
-        scores = [epoch.get("valid_score") for epoch in self.net_.history]
-        return None if scores[0] is None else scores
+        scores = [epoch["valid_score"] for epoch in self.net_.history if "valid_score" in epoch]
+        return scores or None
 
     @property
     def n_iter_(self):
@@ -263,7 +264,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         self._n_components = int(self.n_components)
         anchor = self._make_anchor()
         anchor.prepare(self.modality_names_)
-        module, self.scalers_ = build_module(self, checked, present, anchor.frozen())
+        module, self.scalers_ = build_module(self, checked, present)
         layout = [group.members for group in module.groups]
         train = valid = None
         if early_stopping:

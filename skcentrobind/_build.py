@@ -38,7 +38,7 @@ def split_rows(n_samples, validation_fraction, seed):
     return np.sort(order[n_valid:]), np.sort(order[:n_valid])
 
 
-def build_module(estimator, X, present, frozen):
+def build_module(estimator, X, present):
     """Make encoders and augmentation.
 
     Parameters
@@ -49,8 +49,6 @@ def build_module(estimator, X, present, frozen):
         Checked data.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
-    frozen : tuple of int
-        Modalities whose encoders will be frozen, so they share a bank with no others.
 
     Returns
     -------
@@ -73,11 +71,8 @@ def build_module(estimator, X, present, frozen):
         for name, scaler, use in zip(names, fitted, scaled, strict=True)
     }
 
-    # What is frozen and what is augmented differently stays apart; a user's augmentation sees one
-    # modality at a time.
-    split = [
-        (m in frozen, a if a is None or isinstance(a, str) else m) for m, a in enumerate(augments)
-    ]
+    # What is augmented differently stays apart; a user's augmentation sees one modality at a time.
+    split = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
     groups = _groups(estimator, X, present, specs, split)
     views = []
     for group in groups:

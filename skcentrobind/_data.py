@@ -25,7 +25,7 @@ def row_chunks(n_samples, width):
 
 
 def fit_scalers(X):
-    """Fit a `StandardScaler` to every modality; NaN rows, which mark absence, are ignored.
+    """Fit a `StandardScaler` to the rows of every modality that are present, those without NaN.
 
     Parameters
     ----------
@@ -41,7 +41,10 @@ def fit_scalers(X):
     for name, array, width in zip(X.names, X.arrays, X.n_features, strict=True):
         scaler = StandardScaler()
         for rows in row_chunks(len(array), width):
-            scaler.partial_fit(_flat64(array[rows]))
+            block = _flat64(array[rows])
+            block = block[~np.isnan(block[:, 0])]
+            if len(block):
+                scaler.partial_fit(block)
         constant = scaler.scale_ != np.sqrt(scaler.var_)
         if constant.all():
             raise ValueError(

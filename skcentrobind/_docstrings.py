@@ -65,7 +65,8 @@ batch_size : int, default=256
     Upper bound of the rows in a step; an epoch is cut into batches of equal size. A sample's
     negatives are the other rows of its batch.
 max_epochs : int, default=100
-    Number of passes over the data.
+    Number of passes over the data. 0 leaves the encoders as they were drawn or pre-trained, the
+    baseline without binding.
 learning_rate : float, default=1e-3
     Step size of AdamW.
 weight_decay : float, default=1e-2

@@ -60,7 +60,10 @@ class BindModule(nn.Module):
         self.frozen = ()
 
     def freeze(self, modalities):
-        """Stop these modalities' encoders from learning; each of their groups is theirs alone."""
+        """Stop groups that hold only these modalities from learning and from updating statistics.
+
+        A frozen member of a bank with others is put back after every step instead, see `BindNet`.
+        """
         self.frozen = tuple(modalities)
         for group in self._frozen_groups():
             group.requires_grad_(False)
@@ -101,6 +104,10 @@ class BindModule(nn.Module):
                 outs.append(group(both))
             else:
                 outs.append(_encode_present(group, both, here[0].repeat(2)))
+        if any(out is None for out in outs):
+            # Every sample has some modality, so some group has an output.
+            like = next(out for out in outs if out is not None)[:1]
+            outs = [torch.zeros_like(like) if out is None else out for out in outs]
         z = outs[0] if len(outs) == 1 else torch.cat(outs)
         if self.order is not None:
             z = z[self.order]
@@ -112,12 +119,10 @@ class BindModule(nn.Module):
 
 
 def _encode_present(group, x, rows):
-    """Encode only the rows that are present; the others get zeros."""
+    """Encode only the rows that are present; the others get zeros. None if there are none."""
     index = torch.nonzero(rows)[:, 0]
     if len(index) == 0:
-        # The encoder still has to say how wide its output is.
-        index = index.new_zeros(1)
-        return 0 * _in_eval_mode(group, x[index]).expand(1, len(x), -1)
+        return None
     # Statistics over a batch need two different samples; one alone uses the running ones.
     encode = _in_eval_mode if len(index) <= 2 else _in_own_mode
     out = encode(group, x[index])

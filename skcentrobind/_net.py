@@ -12,6 +12,9 @@ from tqdm import tqdm
 from skcentrobind._data import EpochBatches
 from skcentrobind.metrics import mean_reciprocal_rank
 
+# Held-out rows are searched in galleries of this size, or of the batch size if that is larger.
+_GALLERY = 1024
+
 
 class BindNet(NeuralNet):
     """A skorch net whose module embeds all modalities and whose criterion binds them.
@@ -70,9 +73,10 @@ class BindNet(NeuralNet):
         return X
 
     def get_iterator(self, dataset, training=False):
-        """Iterate over equal batches, shuffled in training."""
-        generator = self.order_generator_ if training else None
-        return EpochBatches(dataset, self.batch_size, generator)
+        """Iterate over equal batches, shuffled in training; held-out rows form larger galleries."""
+        if training:
+            return EpochBatches(dataset, self.batch_size, self.order_generator_)
+        return EpochBatches(dataset, max(self.batch_size, _GALLERY))
 
     def infer(self, x, generator=None):
         """Embed a batch and its augmented copy."""
@@ -115,10 +119,11 @@ class BindNet(NeuralNet):
         if self.has_listeners:
             parameters = TeeGenerator(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
-        # Weight decay and momentum move weights without a gradient, too: an encoder that must
-        # not move in this step is put back.
-        held = self.criterion_.anchor.frozen_step
-        tensors = [] if held is None else self._parameters_of(held)
+        # Weight decay and momentum move weights without a gradient, too: encoders that must not
+        # move in this step are put back.
+        anchor = self.criterion_.anchor
+        held = {*anchor.frozen(), anchor.frozen_step} - {None}
+        tensors = [tensor for m in held for tensor in self._parameters_of(m)]
         before = [tensor.clone() for tensor in tensors]
         self.optimizer_.step()
         for tensor, value in zip(tensors, before, strict=True):
@@ -139,7 +144,7 @@ class BindNet(NeuralNet):
         # The same noise in every epoch keeps the epochs comparable.
         generator = torch.Generator(self.device).manual_seed(self.seed)
         y_pred = self.infer(batch[0], generator)
-        loss = self.get_loss(y_pred, None)
+        loss = self.criterion_(*y_pred, generator)
         z, z_augmented, present = (None if t is None else t.cpu().numpy() for t in y_pred)
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
@@ -149,6 +154,8 @@ class BindNet(NeuralNet):
 
     def train_on(self, data, epochs):
         """Train for some epochs on `BindData`; torch's global random state stays as it was."""
+        if not epochs:
+            return self
         self.epochs_ = epochs
         with self._lend_global_generator():
             self.notify("on_train_begin", X=data, y=None)

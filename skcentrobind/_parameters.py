@@ -94,7 +94,7 @@ RULES = {
     "pretrain_epochs": _int_from(0),
     "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
     "batch_size": _int_from(2),
-    "max_epochs": _int_from(1),
+    "max_epochs": _int_from(0),
     "learning_rate": (lambda v: _is_real(v) and v > 0, "a positive number, such as 1e-3"),
     "weight_decay": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
     "early_stopping": _FLAG,

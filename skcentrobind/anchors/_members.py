@@ -111,7 +111,8 @@ class FixedAnchor(BaseAnchor):
         for q in self._indices:
             members = [m for m in range(len(z)) if m != q and m not in self._frozen]
             rows = None if present is None else present[q]
-            targets.append(Target(z[q], members, rows, weight=1 / len(self._indices)))
+            anchor = z[q].detach() if q in self._frozen else z[q]
+            targets.append(Target(anchor, members, rows, weight=1 / len(self._indices)))
         return targets
 
     def extra_repr(self):

@@ -23,8 +23,8 @@ def retrieval_ranks(queries, gallery):
     Returns
     -------
     ranks : ndarray of shape (n_samples,)
-        1 is best. Among equal similarities the mean of the best and the worst rank counts, so
-        that a collapsed space ranks at chance, (n_samples + 1) / 2.
+        1 is best. Among similarities that are equal, but for rounding, the mean of the best and
+        the worst rank counts, so that a collapsed space ranks at chance, (n_samples + 1) / 2.
 
     Examples
     --------
@@ -32,23 +32,27 @@ def retrieval_ranks(queries, gallery):
     >>> retrieval_ranks([[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 1], [0, 1]])
     array([1. , 2.5, 1.5])
     """
-    queries, gallery = _matrix(queries, "queries"), _matrix(gallery, "gallery")
+    queries, gallery = _finite(queries, "queries"), _finite(gallery, "gallery")
     if queries.shape != gallery.shape:
         raise ValueError(
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
             f"the other; got {queries.shape} and {gallery.shape}."
         )
-    n_samples = len(queries)
+    n_samples, width = queries.shape
+    # Equal rows may differ in the last bits of their products: BLAS adds in various orders.
+    length = np.linalg.norm(queries, axis=1) * np.linalg.norm(gallery, axis=1).max()
+    rounding = np.finfo(np.float64).eps * width * length
     ranks = np.empty(n_samples)
     step = max(1, _CHUNK_VALUES // n_samples)
     for start in range(0, n_samples, step):
         rows = slice(start, start + step)
         similarity = queries[rows] @ gallery.T  # (chunk, n_samples)
         own = np.arange(len(similarity))
-        positive = similarity[own, own + start, None]
-        above = (similarity > positive).sum(axis=1)
-        tied = (similarity == positive).sum(axis=1) - 1
-        ranks[rows] = 1 + above + tied / 2
+        positive = similarity[own, own + start]
+        upper, lower = positive + rounding[rows], positive - rounding[rows]
+        above = np.count_nonzero(similarity > upper[:, None], axis=1)
+        not_below = np.count_nonzero(similarity >= lower[:, None], axis=1)
+        ranks[rows] = (above + 1 + not_below) / 2  # mean of the best and the worst
     return ranks
 
 
@@ -171,9 +175,8 @@ def retrieval_report(Z, *, ks=(1, 5)):
         row = {f"recall@{k}": np.mean(ranks <= k) for k in ks}
         row |= {"mrr": np.mean(1 / ranks), "median_rank": np.median(ranks), "n_samples": len(ranks)}
         rows[names[q], names[g]] = row
-    report = pd.DataFrame.from_dict(rows, orient="index")
-    report.index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
-    return report
+    index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
+    return pd.DataFrame(list(rows.values()), index=index)
 
 
 def _named(Z):
@@ -183,24 +186,47 @@ def _named(Z):
     else:
         arrays = list(Z.values()) if isinstance(Z, dict) else list(Z)
         names = list(Z) if isinstance(Z, dict) else [f"modality{m}" for m in range(len(arrays))]
-    return list(names), [np.asarray(z) for z in arrays]
+    arrays = [_matrix(z, f"embeddings of '{name}'") for name, z in zip(names, arrays, strict=True)]
+    lengths = [len(z) for z in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"All modalities need the same number of samples, got {lengths} for {list(names)}."
+        )
+    return list(names), arrays
 
 
 def _pairs(arrays, present):
     """Yield (query, gallery, rows that have both) for all ordered pairs with enough rows."""
     if present is None:
         present = [~np.isnan(z).all(axis=1) for z in arrays]
+    present, expected = np.asarray(present, dtype=bool), (len(arrays), *map(len, arrays[:1]))
+    if present.shape != expected:
+        raise ValueError(
+            f"present must be of shape (n_modalities, n_samples) = {expected}, got {present.shape}."
+        )
     for q, g in itertools.permutations(range(len(arrays)), 2):
-        rows = np.asarray(present[q]) & np.asarray(present[g])
+        rows = present[q] & present[g]
         if rows.sum() > 1:
             yield q, g, rows
 
 
 def _matrix(values, what):
-    values = np.asarray(values)
+    # Whole numbers, as of quantised embeddings, would overflow in products.
+    values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or len(values) == 0:
         raise ValueError(
             f"{what} must be of shape (n_samples, n_components) with at least one row, got shape "
             f"{values.shape}."
+        )
+    return values
+
+
+def _finite(values, what):
+    values = _matrix(values, what)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{what} has NaN or infinity in {len(bad)} of {len(values)} rows, first in row "
+            f"{bad[0]}. Leave out samples that lack a modality, as retrieval_report does."
         )
     return values
