@@ -87,7 +87,9 @@ def prepare_rows(array, scaler, out=None):
         block = _flat64(array[rows])
         if scaler is not None:
             block = scaler.transform(block)
-        out[rows] = np.nan_to_num(block, copy=False, nan=0.0)
+        # Never in `block`, which may be the user's own array.
+        out[rows] = block
+        np.nan_to_num(out[rows], copy=False, nan=0.0)
     return out
 
 
@@ -162,7 +164,9 @@ class EpochBatches:
         self.generator = generator
 
     def __len__(self):
-        return -(-len(self.data) // self.batch_size)
+        n_samples = len(self.data)
+        # Two rows at least, even if one batch of three is one more than was asked for.
+        return max(1, min(-(-n_samples // self.batch_size), n_samples // 2))
 
     def __iter__(self):
         n_samples = len(self.data)

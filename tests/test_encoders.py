@@ -260,16 +260,16 @@ def test_every_modality_belongs_to_one_group(choices):
 
 
 def test_modules_are_copied_and_keep_their_modes():
-    spec = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 4))
+    spec = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4), nn.Linear(4, 4))
     spec[0].weight.requires_grad_(False)
     spec[1].eval()
     before = copy.deepcopy(spec.state_dict())
     first, second = build([spec, spec], [(3,), (3,)])
     for group in (first, second):
         assert group.projection is None
-        assert [p.requires_grad for p in group.module.parameters()] == [False] + [True] * 5
+        assert [p.requires_grad for p in group.module.parameters()] == [False] + [True] * 7
         assert [layer.training for layer in group.module] == [True, False, True, True]
-        assert group.module[1].num_batches_tracked == 0  # not moved by the dry run
+        assert group.module[2].num_batches_tracked == 0  # not moved by the dry run
         with torch.no_grad():
             for tensor in group.member_parameters(0):
                 tensor.add_(1)

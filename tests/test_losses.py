@@ -65,6 +65,14 @@ def compute(z, a, temperature, *, present=None, weights=None, dtype=torch.float6
     return [t.detach().double().numpy() for t in (losses, *grads)]
 
 
+def assert_close_in_float32(got, expected, temperature):
+    # A logit of size 2/temperature is known to 2e-7/temperature.
+    error = 2e-6 / temperature
+    assert_allclose(got[0], expected[0], rtol=1e-5, atol=error)
+    for ours, theirs in zip(got[1:], expected[1:], strict=True):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=error * 4 / temperature)
+
+
 @st.composite
 def problems(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -116,11 +124,7 @@ def test_float32_is_as_accurate_as_its_logits(problem, chunk_size, bounded):
         problem[key] = problem[key].astype(np.float32)
     expected = by_hand(**problem)
     got = compute(**problem, chunk_size=chunk_size, bounded=bounded, dtype=torch.float32)
-    # A logit of size 2/temperature is known to 2e-7/temperature.
-    scale, error = 1 / problem["temperature"], 2e-6 / problem["temperature"]
-    assert_allclose(got[0], expected[0], rtol=1e-5, atol=error)
-    for ours, theirs in zip(got[1:], expected[1:], strict=True):
-        assert_allclose(ours, theirs, rtol=1e-5, atol=error * scale * 4)
+    assert_close_in_float32(got, expected, problem["temperature"])
 
 
 @functools.cache
@@ -142,6 +146,20 @@ def test_blocks_and_tiles_add_up(tile_size, keep_size, masked, shared):
             got = compute(z, a, 0.1, present=present, bounded=bounded)
             for ours, theirs in zip(got, expected, strict=True):
                 assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 250])
+def test_large_batches(bounded, chunk_size):
+    rng = np.random.default_rng(0)
+    z, a = unit(rng, 2, 600, 3), unit(rng, 600, 3)
+    tensors = [torch.tensor(t, requires_grad=True) for t in (z, a)]
+    pairs = [pair for z_m in tensors[0] for pair in ((z_m, tensors[1]), (tensors[1], z_m))]
+    sum(info_nce(*pair, 0.1) for pair in pairs).backward()
+    got = compute(z, a, 0.1, bounded=bounded, chunk_size=chunk_size)
+    assert_allclose(got[0].sum(), sum(info_nce(*p, 0.1).item() for p in pairs), rtol=1e-12)
+    for ours, tensor in zip(got[1:], tensors, strict=True):
+        assert_allclose(ours, tensor.grad, rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -211,24 +229,25 @@ def test_info_nce_equals_loops(seed, batch, temperature):
 # --- extreme logits -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 5e-3, 1 / 41, 1 / 40])
+# exp of a logit of 2/temperature leaves float32 from temperature = 1/44 on
+@pytest.mark.parametrize("temperature", [1e-3, 5e-3, 1 / 50, 1 / 41, 1 / 40])
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("masked", [False, True])
 def test_extreme_logits_in_float32(temperature, sign, masked):
     rng = np.random.default_rng(0)
     for z in (unit(rng, 2, 12, 4), np.broadcast_to(unit(rng, 4), (2, 12, 4))):
         z = z.astype(np.float32)
-        a = 2 * sign * z[0]  # logits up to 2/temperature, beyond exp in float32 from 1/44 on
+        a = 2 * sign * z[0]
         present = rng.random((2, 12)) < 0.6 if masked else None
-        losses, grad_z, grad_a = by_hand(z, a, temperature, present)
-        error = 2e-6 / temperature
-        for bounded in (True, False):
-            options = {"present": present, "bounded": bounded, "dtype": torch.float32}
-            for chunk_size in (None, 5):
-                got = compute(z, a, temperature, chunk_size=chunk_size, **options)
-                assert_allclose(got[0], losses, rtol=1e-5, atol=error)
-                assert_allclose(got[1], grad_z, rtol=1e-4, atol=error / temperature * 4)
-                assert_allclose(got[2], grad_a, rtol=1e-4, atol=error / temperature * 4)
+        expected = by_hand(z, a, temperature, present)
+        long = {"a": 20 * a, "temperature": 20 * temperature}  # the same logits
+        expected_of_long = expected[0], expected[1], expected[2] / 20
+        for chunk_size in (None, 5):
+            options = {"present": present, "chunk_size": chunk_size, "dtype": torch.float32}
+            for bounded in (True, False):
+                got = compute(z, a, temperature, bounded=bounded, **options)
+                assert_close_in_float32(got, expected, temperature)
+            assert_close_in_float32(compute(z, **long, **options), expected_of_long, temperature)
 
 
 # --- properties ---------------------------------------------------------------------------
@@ -253,24 +272,6 @@ def test_order_of_samples_and_modalities_does_not_matter(problem, chunk_size, se
     assert_allclose(permuted[1], plain[1][order_m][:, order], rtol=1e-9, atol=error)
 
 
-@fast
-@given(problems(), st.integers(0, 2**32 - 1), st.booleans())
-def test_absent_rows_do_not_count(problem, seed, bounded):
-    rng = np.random.default_rng(seed)
-    z, a, present = problem["z"], problem["a"], problem["present"]
-    if present is None:
-        present = problem["present"] = rng.random(z.shape[:2]) < 0.5
-    before = compute(**problem, bounded=bounded)
-    problem["z"] = np.where(present[..., None], z, unit(rng, *z.shape))
-    absent = ~present.any(axis=0) if a.ndim == 2 else ~present
-    problem["a"] = np.where(absent[..., None], unit(rng, *a.shape), a)
-    after = compute(**problem, bounded=bounded)
-    for ours, theirs in zip(after, before, strict=True):
-        assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12 / problem["temperature"] ** 2)
-    assert not after[1][~present].any()
-    assert not after[2][absent].any()
-
-
 def test_fewer_than_two_rows_have_loss_zero():
     rng = np.random.default_rng(0)
     present = np.array([[False] * 5, [False, True] + [False] * 3, [True] * 5])
@@ -287,7 +288,7 @@ def test_fewer_than_two_rows_have_loss_zero():
 def test_loss_to_the_centroid_lies_below_the_mean_of_the_pairwise_losses(
     seed, n_modalities, batch, temperature
 ):
-    # mean_l NCE(z'_l, z) - mean_lk R_lk^2 / 8 <= NCE(mean_l z'_l, z) <= mean_l NCE(z'_l, z), with
+    # mean_l L(z'_l, z) - mean_lk R_lk^2 / 8 <= L(mean_l z'_l, z) <= mean_l L(z'_l, z), with
     # R_lk the range over j of what logit kj of modality l exceeds the logit of the centroid by.
     rng = np.random.default_rng(seed)
     z, augmented = unit(rng, batch, 3), unit(rng, n_modalities, batch, 3)
@@ -382,7 +383,7 @@ class TwoTargets(BaseAnchor):
 def test_anchor_loss_sums_over_targets(masked, detach):
     rng = np.random.default_rng(0)
     z, z_aug = (torch.tensor(unit(rng, 3, 7, 4), requires_grad=True) for _ in range(2))
-    present = rng.random((3, 7)) < 0.7 if masked else None
+    present = rng.random((3, 7)) < 0.5 if masked else None
     first, rest = z_aug.detach()[1], z_aug.detach().flip(0)
     both = None if present is None else present[[0, 2]] & present[1]
     members = z.detach()[[0, 2]]
