@@ -5,20 +5,30 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skcentrobind._build import build_module, build_net, draw_seed, pretrain, split_rows
-from skcentrobind._data import BindData, prepare_rows
+from skcentrobind._build import (
+    build_data,
+    build_module,
+    build_net,
+    check_size,
+    draw_seed,
+    pretrain,
+    split_rows,
+)
+from skcentrobind._data import prepare_rows
 from skcentrobind._encoders import ModalityEncoder
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
 from skcentrobind._parameters import check_parameters
-from skcentrobind._validation import check_modalities, check_one_modality
+from skcentrobind._validation import (
+    check_enough_samples,
+    check_input_features,
+    check_modalities,
+    check_one_modality,
+)
 from skcentrobind.metrics import mean_reciprocal_rank
 
 # Rows that are encoded at a time outside of training.
 _ENCODE_ROWS = 8192
-
-# The length of an embedding is a root of squares, which must not leave float32 either.
-_LARGEST_INPUT = 1e15
 
 
 class BaseBindTransformer(TransformerMixin, BaseEstimator):
@@ -86,11 +96,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             data, _, module, anchor = self._start(X, early_stopping=False)
             return self._continue(build_net(self, module, anchor, None), data, 1)
         checked, present = check_modalities(self, X, reset=False)
-        if len(checked) < 2:
-            raise ValueError(
-                f"partial_fit got {len(checked)} sample, but at least 2 are needed, since "
-                "contrastive learning compares samples with one another."
-            )
+        check_enough_samples(checked, "partial_fit")
         return self._continue(self.net_, self._to_data(checked, present), 1)
 
     def transform(self, X):
@@ -178,11 +184,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         checked, present = check_modalities(self, X, reset=False)
-        if len(checked) < 2:
-            raise ValueError(
-                "score got 1 sample, but at least 2 are needed, since it looks for each sample "
-                "among all others."
-            )
+        check_enough_samples(checked, "score")
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
             return mean_reciprocal_rank(blocks, present=present.T)
@@ -198,8 +200,8 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : None
-            Ignored.
+        input_features : array-like of str of shape (n_features_in_,), default=None
+            Only compared with the names of the columns seen in fit.
 
         Returns
         -------
@@ -207,6 +209,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             "text_0", "text_1", ..., or "mean_0", ... with `output="mean"`.
         """
         check_is_fitted(self)
+        check_input_features(self, input_features)
         blocks = ["mean"] if self.output == "mean" else self.modality_names_
         width = self._n_components
         return np.asarray([f"{b}_{i}" for b in blocks for i in range(width)], dtype=object)
@@ -268,7 +271,9 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         layout = [group.members for group in module.groups]
         train = valid = None
         if early_stopping:
-            train, valid = split_rows(len(checked), self.validation_fraction, self._seed)
+            train, valid = split_rows(
+                present, self.modality_names_, self.validation_fraction, self._seed
+            )
         data = self._to_data(checked, present, layout, train)
         data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
         return data, data_valid, module, anchor
@@ -286,12 +291,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             layout = [group.members for group in self.net_.module_.groups]
         if rows is not None:
             X, present = X[rows], present[rows]
-        names, widths = self.modality_names_, self.n_features_per_modality_
-        scalers = [self.scalers_[name] for name in names]
-        data = BindData.from_modalities(X, present, scalers, layout, self.device_)
-        for x, members in zip(data.inputs, layout, strict=True):
-            _check_size(x, [names[m] for m in members], [widths[m] for m in members])
-        return data
+        return build_data(self, X, present, layout)
 
     # ---------------------------------------------------------------- steps of transform
 
@@ -316,7 +316,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             for start in range(0, len(rows), _ENCODE_ROWS):
                 some = rows[start : start + _ENCODE_ROWS]
                 x = torch.from_numpy(prepare_rows(array[some], self.scalers_[name]))
-                _check_size(x, [name], [x.shape[1]])
+                check_size(x, [name], [x.shape[1]])
                 z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
                 out[some] = z.cpu().numpy()
         return out
@@ -326,15 +326,3 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             if m in group.members:
                 return ModalityEncoder(group, group.members.index(m))
         raise IndexError(f"There is no modality at position {m}.")
-
-
-def _check_size(x, names, widths):
-    """Refuse prepared rows that are too large to compute with, and name the modality."""
-    if max(map(abs, x.aminmax())) <= _LARGEST_INPUT:
-        return
-    parts = zip(names, x.flatten(1).split(widths, dim=1), strict=True)
-    name = next(name for name, part in parts if part.abs().max() > _LARGEST_INPUT)
-    raise ValueError(
-        f"Modality '{name}' has values too large for float32 once prepared (beyond "
-        f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
-    )

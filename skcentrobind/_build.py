@@ -9,13 +9,16 @@ import torch
 from sklearn.utils import check_random_state
 
 from skcentrobind._augment import AUGMENTATIONS
-from skcentrobind._data import fit_scalers, prepare_rows
+from skcentrobind._data import BindData, fit_scalers, prepare_rows
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
 from skcentrobind._net import BindNet, stop_early
 from skcentrobind._validation import per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
+
+# The length of an embedding is a root of squares, which must not leave float32 either.
+_LARGEST_INPUT = 1e15
 
 
 def draw_seed(random_state):
@@ -25,17 +28,72 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def split_rows(n_samples, validation_fraction, seed):
-    """Split rows into training and validation, with at least two rows in each."""
+def split_rows(present, names, validation_fraction, seed):
+    """Split rows into training and validation, each with enough rows to do its work.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    names : list of str
+        The modalities.
+    validation_fraction : float
+        Share of the rows to hold out, at least two.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    train, valid : ndarray of int
+        Positions of the rows.
+    """
+    n_samples, n_modalities = present.shape
     n_valid = max(2, round(n_samples * validation_fraction))
-    if n_samples - n_valid < 2:
+    order = np.random.RandomState(seed).permutation(n_samples)
+    train, valid = np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    fault = None
+    if len(train) < 2:
+        fault = "fewer than 2 are left to learn from; give more samples"
+    elif present[train].sum(axis=0).min() < 2:
+        poorest = names[present[train].sum(axis=0).argmin()]
+        fault = f"fewer than 2 that have '{poorest}' are left to learn from; give more samples"
+    elif n_modalities > 1 and not _some_pair_meets(present[valid]):
+        fault = "no two modalities meet in 2 of them, so there is no score; hold out more of them"
+    if fault:
         raise ValueError(
             f"early_stopping=True with validation_fraction={validation_fraction} holds out "
-            f"{n_valid} of {n_samples} samples, and fewer than 2 are left to learn from; set "
-            "early_stopping=False or give more samples."
+            f"{n_valid} of {n_samples} samples, and {fault} or set early_stopping=False."
         )
-    order = np.random.RandomState(seed).permutation(n_samples)
-    return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    return train, valid
+
+
+def _some_pair_meets(present):
+    """Whether any two modalities share two samples or more."""
+    meetings = present.T.astype(int) @ present  # (n_modalities, n_modalities)
+    np.fill_diagonal(meetings, 0)
+    return meetings.max() > 1
+
+
+def build_data(estimator, X, present, layout):
+    """Put rows on the device as tensors, laid out for the groups of encoders."""
+    names, widths = estimator.modality_names_, estimator.n_features_per_modality_
+    scalers = [estimator.scalers_[name] for name in names]
+    data = BindData.from_modalities(X, present, scalers, layout, estimator.device_)
+    for x, members in zip(data.inputs, layout, strict=True):
+        check_size(x, [names[m] for m in members], [widths[m] for m in members])
+    return data
+
+
+def check_size(x, names, widths):
+    """Refuse prepared rows that are too large to compute with, and name the modality."""
+    if max(map(abs, x.aminmax())) <= _LARGEST_INPUT:
+        return
+    parts = zip(names, x.flatten(1).split(widths, dim=1), strict=True)
+    name = next(name for name, part in parts if part.abs().max() > _LARGEST_INPUT)
+    raise ValueError(
+        f"Modality '{name}' has values too large for float32 once prepared (beyond "
+        f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
+    )
 
 
 def build_module(estimator, X, present):

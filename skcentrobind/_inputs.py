@@ -99,7 +99,7 @@ def _are_parts(parts):
     """Whether all parts are widths, or all are slices or collections of columns."""
     if all(is_index(part) for part in parts):
         return True
-    return all(isinstance(p, slice) or np.iterable(p) and not isinstance(p, str) for p in parts)
+    return all(isinstance(p, slice) or (np.iterable(p) and not isinstance(p, str)) for p in parts)
 
 
 def _column(column, columns, name):

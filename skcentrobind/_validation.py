@@ -60,7 +60,7 @@ def check_modalities(estimator, X, *, reset):
     else:
         checked = flat = from_collection(estimator, X, reset)
     if reset:
-        _check_enough_samples(checked, estimator)
+        check_enough_samples(checked, type(estimator).__name__)
         estimator.modality_names_ = list(checked.names)
         estimator._row_shapes = [array.shape[1:] for array in checked.arrays]
         estimator.n_features_per_modality_ = checked.n_features
@@ -109,6 +109,29 @@ def check_one_modality(estimator, X_m, modality):
     present = single.present[:, 0]
     _check_finite(names[position], single.arrays[0], present)
     return position, single.arrays[0], present
+
+
+def check_enough_samples(X, caller):
+    """Refuse a single sample; `caller` is who says so."""
+    if len(X) < 2:
+        raise ValueError(
+            f"Found Modalities with {len(X)} sample(s) while a minimum of 2 is required by "
+            f"{caller}, which compares samples with one another."
+        )
+
+
+def check_input_features(estimator, names):
+    """Compare the names that are passed to `get_feature_names_out` with those seen in fit."""
+    if names is None:
+        return
+    expected = getattr(estimator, "feature_names_in_", None)
+    if expected is not None and not np.array_equal(names, expected):
+        raise ValueError(f"input_features is not equal to feature_names_in_, got {list(names)}.")
+    if len(names) != estimator.n_features_in_:
+        raise ValueError(
+            "input_features should have length equal to number of features "
+            f"({estimator.n_features_in_}), got {len(names)}."
+        )
 
 
 def per_modality(value, names, parameter):
@@ -189,14 +212,6 @@ def _features(shape):
     return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
-def _check_enough_samples(X, estimator):
-    if len(X) < 2:
-        raise ValueError(
-            f"Found Modalities with {len(X)} sample(s) while a minimum of 2 is required by "
-            f"{type(estimator).__name__}: contrastive learning compares samples with one another."
-        )
-
-
 def _dense_items(X):
     """Yield names and dense numeric arrays."""
     for name, array in X.items():
@@ -235,7 +250,7 @@ def _check_finite(name, array, present):
     for start in range(0, len(array), step):
         block = array[start : start + step]
         # False where a value is NaN, too.
-        if -_LARGEST <= block.min() and block.max() <= _LARGEST:
+        if block.min() >= -_LARGEST and block.max() <= _LARGEST:
             continue
         block = block.reshape(len(block), -1)[present[start : start + step]]
         bad = ~(np.abs(block) <= _LARGEST)

@@ -1,0 +1,70 @@
+"""Small data with known structure, and estimators that fit it in a fraction of a second."""
+
+import os
+
+# scipy reads it when it is first imported; scikit-learn's check of array API inputs needs it.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+
+from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
+
+WIDTHS = {"image": 6, "text": 5, "audio": 4}
+
+
+def draw(n_samples=40, seed=0, noise=0.3):
+    """Three noisy linear views of the same latent points; whoever knows one can find the others."""
+    world = np.random.default_rng(0)
+    maps = {name: world.normal(size=(3, width)) for name, width in WIDTHS.items()}
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n_samples, 3))
+    arrays = {
+        name: latent @ view + noise * rng.normal(size=(n_samples, WIDTHS[name]))
+        for name, view in maps.items()
+    }
+    return Modalities(arrays), (latent[:, 0] > 0).astype(int)
+
+
+@pytest.fixture
+def make_data():
+    return draw
+
+
+@pytest.fixture
+def X():
+    return draw()[0]
+
+
+@pytest.fixture
+def y():
+    return draw()[1]
+
+
+@pytest.fixture
+def gappy():
+    """The data of `X` in which most samples lack something, but no modality and no sample all."""
+    X, _ = draw()
+    present = np.random.default_rng(1).random((len(X), 3)) < 0.6
+    present[np.arange(len(X)), np.arange(len(X)) % 3] = True
+    arrays = [np.where(present[:, [m]], a, np.nan) for m, a in enumerate(X.arrays)]
+    return Modalities(arrays, names=X.names)
+
+
+QUICK = {"n_components": 4, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+
+
+@pytest.fixture
+def centro():
+    return lambda **params: CentroBindTransformer(**{**QUICK, **params})
+
+
+@pytest.fixture
+def fixed():
+    return lambda **params: FixedAnchorBindTransformer(**{**QUICK, "pretrain_epochs": 2, **params})
+
+
+@pytest.fixture(params=["centro", "fixed"])
+def binder(request):
+    """Run the test once for each of the two classes."""
+    return request.getfixturevalue(request.param)

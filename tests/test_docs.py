@@ -1,0 +1,137 @@
+"""Everything that is public is documented, and the documentation says what the code does."""
+
+import importlib
+import inspect
+
+import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
+from numpydoc.validate import validate
+
+import skcentrobind
+
+MODULES = ["skcentrobind"] + [
+    f"skcentrobind.{name}" for name in dir(skcentrobind) if name not in skcentrobind.__all__
+]
+
+#: numpydoc's rules that do not apply here, and why.
+IGNORED = {
+    "GL01": "the summary stands behind the opening quotes, as ruff's rules want it",
+    "ES01": "a summary that says everything needs no second paragraph",
+    "SA01": "See Also is for relatives that a reader may not know, not for every name",
+    "EX01": "methods are shown in the example of their class; test_example covers the rest",
+    "RT02": "what is returned has a name as well as a type",
+    "PR01": "compared below; numpydoc asks for the *args that torch's Module passes on",
+}
+
+#: What anchors inherit from `BaseAnchor` is documented there.
+INHERITED = {"aggregate", "frozen", "prepare", "targets", "extra_repr", "forward"}
+
+
+def public_objects():
+    """Pairs (full name, object) of every class and function in an `__all__`."""
+    for module in MODULES:
+        for name in importlib.import_module(module).__all__:
+            thing = getattr(importlib.import_module(module), name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                yield f"{module}.{name}", thing
+
+
+def own_methods(cls):
+    """Public methods and properties that this package gives a class."""
+    for name, member in inspect.getmembers(cls):
+        home = getattr(getattr(member, "fget", member), "__module__", None) or ""
+        if not name.startswith("_") and home.startswith("skcentrobind"):
+            yield name, member
+
+
+OBJECTS = dict(public_objects())
+METHODS = {
+    f"{name}.{method}": member
+    for name, thing in OBJECTS.items()
+    if inspect.isclass(thing)
+    for method, member in own_methods(thing)
+    if not (name.startswith("skcentrobind.anchors.") and method in INHERITED)
+}
+
+
+def parameters_of(thing):
+    """Names in the signature, without self."""
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    signature = inspect.signature(thing).parameters
+    return [stars.get(p.kind, "") + name for name, p in signature.items() if name != "self"]
+
+
+def test_discovery_found_something():
+    assert {
+        "skcentrobind.CentroBindTransformer",
+        "skcentrobind.Modalities",
+        "skcentrobind.anchors.MeanAnchor",
+        "skcentrobind.losses.anchor_info_nce",
+        "skcentrobind.metrics.mean_reciprocal_rank",
+        "skcentrobind.datasets.make_multimodal_gmm",
+    } <= set(OBJECTS)
+    assert {
+        "skcentrobind.CentroBindTransformer.fit",
+        "skcentrobind.FixedAnchorBindTransformer.encoders_",
+        "skcentrobind.Modalities.from_frame",
+    } <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", [*OBJECTS, *METHODS])
+def test_numpydoc(name):
+    faults = [f"{code}: {text}" for code, text in validate(name)["errors"] if code not in IGNORED]
+    assert not faults
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_parameters_are_those_of_the_signature(name):
+    thing = OBJECTS[name]
+    page = ClassDoc(thing) if inspect.isclass(thing) else FunctionDoc(thing)
+    documented = [part for p in page["Parameters"] for part in p.name.split(", ")]
+    expected = parameters_of(thing)
+    # Anchors without settings have the constructor of torch's Module.
+    assert documented == ([] if expected == ["*args", "**kwargs"] else expected)
+
+
+@pytest.mark.parametrize("name", [n for n, member in METHODS.items() if inspect.isroutine(member)])
+def test_parameters_of_methods_are_those_of_the_signature(name):
+    documented = [
+        part for p in FunctionDoc(METHODS[name])["Parameters"] for part in p.name.split(", ")
+    ]
+    assert documented == parameters_of(METHODS[name])
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_defaults_are_those_of_the_signature(name):
+    thing = OBJECTS[name]
+    page = ClassDoc(thing) if inspect.isclass(thing) else FunctionDoc(thing)
+    for entry in page["Parameters"]:
+        _, found, documented = entry.type.partition("default=")
+        default = inspect.signature(thing).parameters[entry.name.split(", ")[0].lstrip("*")].default
+        assert bool(found) == (default is not inspect.Parameter.empty), entry
+        if found:
+            assert eval(documented) == default, entry
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_example(name):
+    page = OBJECTS[name].__doc__
+    assert "Examples\n" in page
+    assert ">>> " in page.partition("Examples\n")[2]
+
+
+@pytest.mark.parametrize("name", ["CentroBindTransformer", "FixedAnchorBindTransformer"])
+def test_every_fitted_attribute_is_documented(name, make_data):
+    bind = getattr(skcentrobind, name)(n_components=2, max_epochs=1, pretrain_epochs=0)
+    bind.fit(make_data(10)[0].to_frame())
+    fitted = {key for key in dir(bind) if key.endswith("_") and not key.startswith("_")}
+    assert fitted == {p.name for p in ClassDoc(type(bind))["Attributes"]}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_say_what_they_are_for(module):
+    module = importlib.import_module(module)
+    assert module.__doc__
+    public = [name for name in module.__all__ if not name.startswith("__")]
+    assert public == sorted(public, key=lambda name: (name.upper() != name, name))
+    assert all(hasattr(module, name) for name in module.__all__)

@@ -1,0 +1,220 @@
+"""The layout of CONTRIBUTING.md, enforced: imports point one way, files and functions are short."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skcentrobind
+
+PACKAGE = Path(skcentrobind.__file__).parent
+
+#: From left to right: file or subpackage -> (other libraries, own modules) that it may import. Own
+#: modules stand further up, so imports cannot go round in a circle.
+TABLE = {
+    "_version": ("", ""),
+    # numpy and scikit-learn
+    "_items": ("numpy scipy", ""),
+    "_modalities": ("numpy scipy pandas", "_items"),
+    "_inputs": ("numpy scipy sklearn", "_modalities"),
+    "_validation": ("numpy scipy sklearn", "_modalities _inputs"),
+    "datasets": ("numpy sklearn", "_modalities"),
+    "metrics": ("numpy pandas sklearn", "_modalities"),
+    "plotting": ("numpy pandas sklearn matplotlib", "_modalities metrics"),
+    # torch
+    "_layers": ("torch", ""),
+    "_encoders": ("torch", "_layers"),
+    "_augment": ("torch", ""),
+    "anchors": ("torch", ""),
+    "losses": ("torch", "_layers"),
+    "_data": ("numpy sklearn torch", ""),
+    "_module": ("torch", "_encoders _layers"),
+    # skorch
+    "_net": ("skorch torch tqdm", "_data metrics"),
+    # the estimators
+    "_parameters": ("sklearn torch", "_augment _encoders"),
+    "_build": (
+        "numpy sklearn torch",
+        "_validation _augment _data _encoders _module _net anchors losses",
+    ),
+    "_base": (
+        "numpy sklearn torch",
+        "_build _data _encoders _modalities _net _parameters _validation metrics",
+    ),
+    "_docstrings": ("", ""),
+    "_centrobind": ("", "_base _docstrings anchors"),
+    "_fixed_anchor": ("", "_base _docstrings anchors"),
+    # what is run
+    "__init__": ("", "_version"),
+    "_demo": (
+        "numpy sklearn torch",
+        "_centrobind _fixed_anchor _modalities anchors datasets metrics __init__",
+    ),
+    "__main__": ("numpy matplotlib", "_demo plotting __init__"),
+}
+
+WITHOUT_TORCH = ["_modalities", "_inputs", "_validation", "datasets", "metrics", "plotting"]
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def row_of(path):
+    """The entry of the table that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports_of(node, path):
+    """Full names of everything that stands in import statements below a node."""
+    here = ("skcentrobind", *path.relative_to(PACKAGE).parts)[:-1]
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            start = here[: len(here) + 1 - statement.level] if statement.level else ()
+            module = ".".join([*start, *filter(None, [statement.module])])
+            yield module
+            # `from skcentrobind import metrics` imports a module as well.
+            yield from (f"{module}.{alias.name}" for alias in statement.names)
+
+
+def split_imports(path):
+    """Other libraries and own rows of the table that a file imports."""
+    libraries, own = set(), set()
+    for name in imports_of(ast.parse(path.read_text()), path):
+        top, _, rest = name.partition(".")
+        if top != "skcentrobind":
+            libraries.add(top)
+        elif rest.split(".")[0] in TABLE:
+            own.add(rest.split(".")[0])
+        else:
+            own.add("__init__")
+    if row_of(path) != "__main__":
+        # `from skcentrobind._x import y` names the package only on the way to _x.
+        own.discard("__init__")
+    return libraries - set(sys.stdlib_module_names) - {"__future__"}, own - {row_of(path)}
+
+
+def functions():
+    return [
+        pytest.param(node, id=f"{path.relative_to(PACKAGE)}::{node.name}")
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+
+
+def test_every_file_has_a_row():
+    assert {row_of(path) for path in FILES} <= set(TABLE)
+    assert len(FILES) > 20
+
+
+def test_rows_stand_to_the_right_of_what_they_import():
+    rows = list(TABLE)
+    for i, (libraries, own) in enumerate(TABLE.values()):
+        assert set(own.split()) <= set(rows[:i]), rows[i]
+        assert libraries.split() == sorted(set(libraries.split()), key=libraries.split().index)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports(path):
+    libraries, own = split_imports(path)
+    allowed_libraries, allowed = TABLE[row_of(path)]
+    assert libraries <= set(allowed_libraries.split())
+    assert own <= set(allowed.split())
+
+
+def test_no_circles_within_a_subpackage():
+    names = {
+        path: ".".join(("skcentrobind", *path.relative_to(PACKAGE).parts))[:-3] for path in FILES
+    }
+    names = {path: name.removesuffix(".__init__") for path, name in names.items()}
+    graph = {
+        name: set(imports_of(ast.parse(path.read_text()), path)) & set(names.values())
+        for path, name in names.items()
+    }
+    graph["skcentrobind"] = set()  # its imports are lazy
+    while graph:
+        leaves = {name for name, needs in graph.items() if not needs - {name} & set(graph)}
+        assert leaves, f"these import one another: {sorted(graph)}"
+        graph = {name: needs - leaves for name, needs in graph.items() if name not in leaves}
+
+
+def test_only_one_file_imports_skorch():
+    assert [path.name for path in FILES if "skorch" in split_imports(path)[0]] == ["_net.py"]
+
+
+def test_anchors_and_losses_do_not_know_each_other():
+    for path in FILES:
+        others = {"anchors": "losses", "losses": "anchors"}
+        assert others.get(row_of(path)) not in split_imports(path)[1]
+
+
+@pytest.mark.parametrize("row", WITHOUT_TORCH)
+def test_rows_without_torch(row):
+    files = [path for path in FILES if row_of(path) == row]
+    assert files
+    for path in files:
+        assert not {"torch", "skorch"} & split_imports(path)[0]
+
+
+def test_optional_and_slow_libraries_are_imported_inside_functions():
+    for path in FILES:
+        module = ast.parse(path.read_text())
+        at_import = [n for n in module.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        tops = {name.split(".")[0] for n in at_import for name in imports_of(n, path)}
+        assert not tops & {"matplotlib", "pandas"}, path
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import skcentrobind, skcentrobind.metrics, skcentrobind.datasets",
+        "import skcentrobind.plotting",
+        "from skcentrobind import Modalities; Modalities([[[1.0], [2.0]]])",
+        "import skcentrobind; skcentrobind.metrics, skcentrobind.datasets, dir(skcentrobind)",
+        "from skcentrobind.metrics import mean_reciprocal_rank as m; m([[[1.0], [2.0]]] * 2)",
+    ],
+)
+def test_numpy_part_loads_without_torch(code):
+    heavy = "{'torch', 'skorch', 'matplotlib'} & set(sys.modules)"
+    assert run(f"{code}; import sys; print(*{heavy})") == []
+
+
+def test_estimators_do_load_torch():
+    # ... or the test above would prove nothing.
+    code = "from skcentrobind import CentroBindTransformer; import sys; print(*sys.modules)"
+    assert {"torch", "skorch"} <= set(run(code))
+
+
+def test_lazy_names():
+    assert set(skcentrobind.__all__) <= set(dir(skcentrobind))
+    for name in dir(skcentrobind):
+        assert getattr(skcentrobind, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        skcentrobind.nothing  # noqa: B018
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert set(dir(skcentrobind)) - set(skcentrobind.__all__) == packages
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 330
+
+
+@pytest.mark.parametrize("function", functions())
+def test_functions_are_short(function):
+    total = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    has_docstring = ast.get_docstring(function) is not None
+    docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+    assert total - docstring <= 50
+    # A docstring that is itself longer than the code may be as long as it needs.
+    assert total <= 60 or docstring > total - docstring
