@@ -230,7 +230,7 @@ def _peak_megabytes(function, z):
 def main():
     options = parser(__doc__).parse_args()
     smoke = options.smoke
-    n_samples, epochs = (256, 2) if smoke else (8000, 3)
+    n_samples, epochs = (256, 2) if smoke else (8000, 4)
     batches = (64,) if smoke else (64, 256, 1024)
     threads = (1,) if smoke else (1, 2)
     repeats = options.repeats or (1 if smoke else 7)

@@ -112,7 +112,9 @@ class BindNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """Take one optimisation step."""
-        self.optimizer_.zero_grad()
+        for group in self.optimizer_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
         y_pred = self.infer(batch[0])
         loss = self.get_loss(y_pred, None)
         loss.backward()

@@ -153,7 +153,7 @@ class _AnchorInfoNCE(torch.autograd.Function):
         grad_z, grad_a = ctx.saved_tensors  # (n_modalities, batch, n_components)
         weight = grad_losses * ctx.factor
         if ctx.shared_anchor:
-            grad_a = torch.tensordot(weight, grad_a, dims=1)
+            grad_a = (weight @ grad_a.flatten(1)).view(grad_a.shape[1:])
         else:
             grad_a = grad_a * weight[:, None, None]
         return grad_z * weight[:, None, None], grad_a, None, None, None, None
@@ -207,7 +207,7 @@ def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
         grad_z = part if grad_z is None else grad_z.add_(part)
         grads_a.append(matmul(z.transpose(1, 2), both))
     grad_z = grad_z.sub_(a, alpha=2)
-    grad_a = _join(grads_a, dim=-1).transpose(1, 2).sub_(z, alpha=2)
+    grad_a = _join(grads_a, dim=-1).transpose(1, 2).contiguous().sub_(z, alpha=2)
     if mask is not None:
         grad_z, grad_a = grad_z * share[..., None], grad_a * share[..., None]
     return losses, grad_z, grad_a

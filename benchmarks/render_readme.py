@@ -1,0 +1,252 @@
+"""Write the stored results into README.md and docs/, so that no number there is typed by hand.
+
+    python -m skcentrobind --json benchmarks/results/demo.json   # and the other benchmarks, then
+    python benchmarks/render_readme.py --run-example             # first run README's own example
+    python benchmarks/render_readme.py --check                   # is everything up to date?
+
+Between the markers `<!-- NAME:start -->` and `<!-- NAME:end -->` the README holds what this script
+makes of results/NAME's file; `docs/rendered/` holds the same for the documentation, and
+`docs/images/` the pictures that the demo drew.
+"""
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from _common import RESULTS, store
+
+ROOT = Path(__file__).resolve().parent.parent
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+LARGEST_PICTURE = 300_000  # bytes
+
+
+def load(name):
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def machine(environment):
+    """Say where the figures come from."""
+    versions = environment["versions"]
+    return (
+        f"{environment['cpu']}, {environment['cores']} cores, Python {environment['python']}, "
+        f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}"
+    )
+
+
+def fenced(lines):
+    return ["```text", *lines, "```"]
+
+
+def table(rows):
+    """Markdown table; the first row is the head."""
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def demo_block(demo):
+    centrobind, fixed = (f"docs/images/{name}.png" for name in ("centrobind", "fixed_best"))
+    return [
+        *fenced(demo["text"]["summary"]),
+        "",
+        "<p>",
+        f'<img src="{centrobind}" width="49%" alt="t-SNE of the space that CentroBind learned">',
+        f'<img src="{fixed}" width="49%" alt="t-SNE of the space of the best fixed anchor">',
+        "</p>",
+        "",
+        "<details><summary>The same, pair by pair</summary>",
+        "",
+        *fenced(demo["text"]["details"]),
+        "",
+        "</details>",
+        "",
+        f"{demo['seconds']:.0f} s on {machine(demo['environment'])}. All numbers: "
+        "`benchmarks/results/demo.json`.",
+    ]
+
+
+def speed_rows(bench):
+    head = ["threads", "batch", "hand-written loop", "skorch, default", "skcentrobind"]
+    head += ["faster than by hand", "than skorch"]
+    rows = [head]
+    for fit in bench["fit"]:
+        seconds = [fit["seconds"][k] for k in ("hand-written", "skorch default", "skcentrobind")]
+        ratios = [fit["ratio_hand_written"], fit["ratio_skorch_default"]]
+        rows.append(
+            [fit["threads"], fit["batch_size"]]
+            + [f"{s:.2f} s" for s in seconds]
+            + [f"{r:.1f} x" for r in ratios]
+        )
+    return rows
+
+
+def loss_rows(bench):
+    rows = [
+        ["threads", "batch", "by hand", "skcentrobind", "faster by", "memory by hand", "memory"]
+    ]
+    for loss in bench["loss"]:
+        ms, mb = loss["milliseconds"], loss["memory_MB"]
+        rows.append(
+            [loss["threads"], loss["batch_size"]]
+            + [f"{ms[k]:.2f} ms" for k in ("hand-written", "skcentrobind")]
+            + [f"{loss['ratio']:.1f} x"]
+            + [f"{mb[k]:.1f} MB" for k in ("hand-written", "skcentrobind")]
+        )
+    return rows
+
+
+def speed_note(bench):
+    worst = max(fit["loss_relative_difference"] for fit in bench["fit"])
+    return (
+        f"{bench['epochs']} epochs, medians of {bench['repeats']} runs in turns; the ratios are "
+        "medians of the pairs. The final losses agree to a relative difference of at most "
+        f"{worst:.0e}. {machine(bench['environment'])}."
+    )
+
+
+def speed_block(bench):
+    return [
+        *table(speed_rows(bench)),
+        "",
+        f"{speed_note(bench)} From `benchmarks/bench_fit.py`.",
+    ]
+
+
+def checks_rows(checks):
+    rows = [["estimator", "`output`", "checks", "passed", "failed", "skipped"]]
+    for run in checks["runs"]:
+        counts = [run[k] for k in ("checks", "passed", "failed", "skipped")]
+        rows.append([f"`{run['estimator']}`", run["output"], *counts])
+    return rows
+
+
+def checks_block(checks):
+    return [
+        *table(checks_rows(checks)),
+        "",
+        "Default parameters, no check is expected to fail, "
+        f"scikit-learn {checks['environment']['versions']['scikit-learn']}. "
+        "From `benchmarks/count_checks.py`.",
+    ]
+
+
+def example_block(example):
+    return fenced(example["output"])
+
+
+#: Marker in the README -> (results file, what makes the block).
+BLOCKS = {
+    "example": ("readme_example", example_block),
+    "demo": ("demo", demo_block),
+    "checks": ("check_estimator", checks_block),
+    "speed": ("bench_fit", speed_block),
+}
+
+
+def rendered_readme(text):
+    """README with all blocks made anew."""
+    for marker, (name, block) in BLOCKS.items():
+        start, end = f"<!-- {marker}:start -->", f"<!-- {marker}:end -->"
+        if text.count(start) != 1 or text.count(end) != 1:
+            raise SystemExit(f"README.md must hold {start} and {end} once each.")
+        before, rest = text.split(start)
+        after = rest.split(end)[1]
+        text = before + "\n".join([start, *block(load(name)), end]) + after
+    return text
+
+
+def rendered_docs():
+    """Path -> text of the files that the documentation includes."""
+    demo, bench, checks = load("demo"), load("bench_fit"), load("check_estimator")
+    texts = {
+        "demo_summary.txt": "\n".join(demo["text"]["summary"]),
+        "demo_details.txt": "\n".join(demo["text"]["details"]),
+        "demo_machine.txt": f"{demo['seconds']:.0f} s on {machine(demo['environment'])}.",
+        "speed_note.txt": speed_note(bench),
+        "example.txt": "\n".join(load("readme_example")["output"]),
+        "fit_speed.csv": _csv(speed_rows(bench)),
+        "loss_speed.csv": _csv(loss_rows(bench)),
+        "checks.csv": _csv([[str(c).strip("`") for c in row] for row in checks_rows(checks)]),
+    }
+    return {DOCS / "rendered" / name: text.rstrip("\n") + "\n" for name, text in texts.items()}
+
+
+def _csv(rows):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def stale_pictures(demo):
+    """Pictures in docs/images that are not those of the stored run, or too large."""
+    stale = []
+    for name, digest in demo["pictures"].items():
+        file = DOCS / "images" / name
+        data = file.read_bytes() if file.exists() else b""
+        if hashlib.sha256(data).hexdigest() != digest or len(data) > LARGEST_PICTURE:
+            stale.append(file)
+    return stale
+
+
+def python_blocks(text):
+    """Sources of the Python blocks of a Markdown text."""
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def run_example():
+    """Run the first Python block of the README and store what it prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(python_blocks(README.read_text())[0], {"__name__": "readme"})
+    store("readme_example", {"output": out.getvalue().splitlines()})
+
+
+def check():
+    """Return what is out of date."""
+    text = README.read_text()
+    faults = ["README.md"] if text != rendered_readme(text) else []
+    for file, content in rendered_docs().items():
+        if not file.exists() or file.read_text() != content:
+            faults.append(str(file.relative_to(ROOT)))
+    return faults + [str(file.relative_to(ROOT)) for file in stale_pictures(load("demo"))]
+
+
+def write(pictures):
+    README.write_text(rendered_readme(README.read_text()))
+    for file, content in rendered_docs().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    for file in stale_pictures(load("demo")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if (pictures / file.name).exists():
+            shutil.copy(pictures / file.name, file)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
+    parser.add_argument("--run-example", action="store_true", help="run the README's example first")
+    parser.add_argument(
+        "--pictures", type=Path, default=ROOT / "skcentrobind-demo", help="where the demo drew"
+    )
+    options = parser.parse_args()
+    if options.run_example:
+        run_example()
+    if not options.check:
+        write(options.pictures)
+    faults = check()
+    if faults:
+        print(f"Out of date: {', '.join(faults)}. Run python benchmarks/render_readme.py, after")
+        print("python -m skcentrobind --json benchmarks/results/demo.json if it is a picture.")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

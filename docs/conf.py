@@ -1,0 +1,74 @@
+# Settings of the documentation; `make docs` builds it.
+
+import re
+from pathlib import Path
+
+import skcentrobind
+
+HERE = Path(__file__).parent
+
+project = "skcentrobind"
+author = copyright = "the skcentrobind developers"
+version = release = skcentrobind.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "rendered", "sg_execution_times.rst"]
+# Single backticks in docstrings are code.
+default_role = "literal"
+autosummary_generate = True
+numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(HERE.parent / "examples"),
+    "gallery_dirs": "auto_examples",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skcentrobind"
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+# Pages without subpages have nothing to show on the left.
+html_sidebars = {
+    page: [] for page in ("api", "auto_examples/*", "changes", "paper", "results", "user_guide")
+}
+html_show_sourcelink = False
+
+
+def write_changes(app):
+    """Turn CHANGES.md, of which headings and links differ, into reStructuredText."""
+    text = (HERE.parent / "CHANGES.md").read_text(encoding="utf-8")
+    text = re.sub(r"\[([^]]+)\]\((http[^)]+)\)", r"`\1 <\2>`__", text)
+    for marks, line in (("###", "~"), ("##", "-"), ("#", "=")):
+        heading = re.compile(rf"^{marks} \[?([^]\n]+)\]?(.*)$", flags=re.MULTILINE)
+        text = heading.sub(lambda m, line=line: f"{m[1]}{m[2]}\n{line * len(m[1] + m[2])}", text)
+    target = HERE / "generated" / "changes.txt"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+
+
+def escape_shapes(app, what, name, obj, options, lines):
+    """Keep docutils from reading `(n_features_in_,)` as a link; runs behind numpydoc."""
+    lines[:] = [re.sub(r"\((\w+)_,", r"(\1\_,", line) for line in lines]
+
+
+def setup(app):
+    app.connect("builder-inited", write_changes)
+    app.connect("autodoc-process-docstring", escape_shapes, priority=900)

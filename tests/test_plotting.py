@@ -1,0 +1,191 @@
+import builtins
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+from skcentrobind import CentroBindTransformer, Modalities
+from skcentrobind.datasets import make_multimodal_gmm
+from skcentrobind.plotting import EmbeddingDisplay
+
+matplotlib.use("Agg")
+
+N, WIDTH = 30, 6
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture
+def Z():
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(N, WIDTH)) for name in ("image", "text", "audio")}
+    arrays["text"][[3, 7]] = np.nan
+    return Modalities(arrays)
+
+
+@pytest.fixture
+def y():
+    return np.repeat(["cat", "dog", "owl"], N // 3)
+
+
+def drawn(display):
+    """Number of points of every modality in the picture."""
+    return {name: len(scatter.get_offsets()) for name, scatter in display.scatters_.items()}
+
+
+@pytest.mark.parametrize("form", ["modalities", "dict", "list"])
+def test_every_form_of_embeddings_gives_the_same_picture(Z, y, form):
+    forms = {"modalities": Z, "dict": dict(Z.items()), "list": list(Z.arrays)}
+    display = EmbeddingDisplay.from_embeddings(forms[form], y)
+    expected = EmbeddingDisplay.from_embeddings(Z, y)
+    np.testing.assert_array_equal(display.points, expected.points)
+    names = [f"modality{m}" for m in range(3)] if form == "list" else list(Z.names)
+    assert display.names == names
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_absent_embeddings_are_left_out(Z, y, method):
+    display = EmbeddingDisplay.from_embeddings(Z, y, method=method, random_state=0)
+    assert drawn(display) == {"image": N, "text": N - 2, "audio": N}
+    np.testing.assert_array_equal(np.isfinite(display.points).all(axis=2), Z.present.T)
+
+
+def test_pca_is_that_of_the_pooled_embeddings(Z):
+    pooled = np.vstack([z[~np.isnan(z[:, 0])] for z in Z.arrays])
+    pooled -= pooled.mean(axis=0)
+    _, singular, axes = np.linalg.svd(pooled, full_matrices=False)
+    display = EmbeddingDisplay.from_embeddings(Z)
+    points = display.points[np.isfinite(display.points).all(axis=2)]
+    np.testing.assert_allclose(np.abs(points), np.abs(pooled @ axes[:2].T), atol=1e-9)
+    share = singular[0] ** 2 / (singular**2).sum()
+    assert display.axis_labels[0] == f"PCA 1 ({100 * share:.0f} % of the variance)"
+
+
+def test_colour_is_the_class_and_marker_the_modality(Z, y):
+    display = EmbeddingDisplay.from_embeddings(Z, y)
+    colours = display.scatters_["image"].get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 3
+    for animal in np.unique(y):
+        assert len(np.unique(colours[y == animal], axis=0)) == 1
+    assert (colours == display.scatters_["audio"].get_facecolors()).all()
+    outlines = [scatter.get_paths()[0].vertices for scatter in display.scatters_.values()]
+    assert len({outline.tobytes() for outline in outlines}) == 3
+
+
+def test_without_classes_colour_is_the_modality(Z):
+    display = EmbeddingDisplay.from_embeddings(Z)
+    colours = {tuple(s.get_facecolors()[0]) for s in display.scatters_.values()}
+    assert len(colours) == 3
+    assert [t.get_text() for t in display.legends_[0].get_texts()] == list(Z.names)
+
+
+@pytest.mark.parametrize("n_classes", [1, 3, 10, 25])
+@pytest.mark.parametrize("n_modalities", [1, 6, 16])
+def test_legends_overlap_neither_the_axes_nor_each_other(n_classes, n_modalities):
+    rng = np.random.default_rng(0)
+    Z = [rng.normal(size=(50, 3)) for _ in range(n_modalities)]
+    display = EmbeddingDisplay.from_embeddings(Z, np.arange(50) % n_classes)
+    display.figure_.canvas.draw()
+    axes = display.ax_.get_window_extent()
+    beside, below = (legend.get_window_extent() for legend in display.legends_)
+    assert not axes.overlaps(beside) and not axes.overlaps(below) and not beside.overlaps(below)
+    assert axes.width > 200 and axes.height > 200
+    for box in (beside, below):
+        assert display.figure_.bbox.contains(*box.min) and display.figure_.bbox.contains(*box.max)
+
+
+def test_links_join_the_modalities_that_a_sample_has(Z):
+    only_one = Z[[0, 3, 7]]
+    arrays = dict(only_one.items())
+    arrays["image"][1] = arrays["image"][2] = np.nan
+    display = EmbeddingDisplay.from_embeddings(arrays, links=True)
+    # Sample 0 has three modalities; the others have a single one, which joins nothing.
+    segments = display.links_.get_segments()
+    assert len(segments) == 3
+    np.testing.assert_allclose([s[1] for s in segments], [display.points[:, 0].mean(axis=0)] * 3)
+    assert EmbeddingDisplay.from_embeddings(arrays).links_ is None
+
+
+def test_many_samples_are_thinned_the_same_way_every_time(Z, y):
+    display = EmbeddingDisplay.from_embeddings(Z, y, max_samples=12, random_state=1)
+    assert display.points.shape == (3, 12, 2)
+    np.testing.assert_array_equal(display.labels, y[display.rows])
+    again = EmbeddingDisplay.from_embeddings(Z, y, max_samples=12, random_state=1)
+    np.testing.assert_array_equal(display.points, again.points)
+    assert EmbeddingDisplay.from_embeddings(Z, max_samples=None).points.shape == (3, N, 2)
+
+
+def test_draws_into_given_axes_and_passes_options_on(Z, y):
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    display = EmbeddingDisplay.from_embeddings(Z, y, ax=ax, legend=False, s=33, c="red")
+    assert display.ax_ is ax and display.figure_ is ax.figure and display.legends_ == []
+    assert display.scatters_["text"].get_sizes() == [33]
+    assert display.plot(ax=ax) is display
+
+
+def test_from_estimator():
+    X, y = make_multimodal_gmm(40, n_classes=2, random_state=0)
+    bind = CentroBindTransformer(n_components=4, max_epochs=1, random_state=0).fit(X)
+    display = EmbeddingDisplay.from_estimator(bind, X, y, random_state=0)
+    expected = EmbeddingDisplay.from_embeddings(bind.transform_modalities(X), y, random_state=0)
+    np.testing.assert_array_equal(display.points, expected.points)
+    with pytest.raises(TypeError, match=r"transform_modalities, got list.*pipe\[\"bind\"\]"):
+        EmbeddingDisplay.from_estimator([], X)
+
+
+def test_one_component():
+    display = EmbeddingDisplay.from_embeddings([np.arange(5.0)[:, None], np.ones((5, 1))])
+    assert (display.points[..., 1] == 0).all()
+    flat = [np.arange(9.0)[:, None]]
+    assert EmbeddingDisplay.from_embeddings(flat, method="tsne", random_state=0).points.ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "umap"}, "method must be 'pca' or 'tsne', got 'umap'"),
+        ({"y": [0, 1]}, r"y must have one class a sample, shape \(30,\), got shape \(2,\)"),
+    ],
+)
+def test_unusable_arguments(Z, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay.from_embeddings(Z, **arguments)
+
+
+def test_unusable_embeddings():
+    with pytest.raises(ValueError, match=r"same n_components .* Pass what transform_modalities"):
+        EmbeddingDisplay.from_embeddings([np.ones((5, 2)), np.ones((5, 3))])
+    with pytest.raises(ValueError, match="at least 3 embeddings, got 2"):
+        EmbeddingDisplay.from_embeddings([np.eye(2)])
+
+
+def test_a_missing_matplotlib_is_explained(Z, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'skcentrobind\[plot\]'"):
+        EmbeddingDisplay.from_embeddings(Z)
+
+
+def test_import_loads_neither_torch_nor_matplotlib():
+    code = (
+        "import sys, skcentrobind.plotting; "
+        "print([m for m in ('torch', 'skorch', 'matplotlib') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

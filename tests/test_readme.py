@@ -1,0 +1,111 @@
+"""The documentation keeps its word: its code runs, and its numbers are those that were stored."""
+
+import contextlib
+import importlib
+import io
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import skcentrobind
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+GUIDE = ROOT / "docs" / "user_guide.rst"
+PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
+
+
+def run(source, namespace):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(source, "documentation", "exec"), namespace)
+    return out.getvalue()
+
+
+def readme_blocks():
+    return re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), flags=re.M | re.S)
+
+
+def guide_blocks():
+    """Languages and dedented bodies of the code blocks of the user guide."""
+    block = re.compile(r"^\.\. code-block:: (\w+)\n\n((?:(?: {4}.*)?\n)+)", flags=re.M)
+    return [(m[1], textwrap.dedent(m[2]).strip("\n")) for m in block.finditer(GUIDE.read_text())]
+
+
+def numbers(text):
+    return [float(x) for x in re.findall(r"\d+\.\d+", text)]
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_readme_run():
+    blocks = readme_blocks()
+    sources = [body for language, body in blocks if language == "python"]
+    assert len(sources) == 3
+    namespace = {"__name__": "readme"}
+    printed = [run(source, namespace) for source in sources]
+
+    shown = next(body for language, body in blocks if language == "text")
+    assert re.sub(r"\d+\.\d+", "#", printed[0]) == re.sub(r"\d+\.\d+", "#", shown)
+    # Another processor may round differently in every step of the training.
+    assert numbers(printed[0]) == pytest.approx(numbers(shown), abs=0.03)
+    assert printed[1] == "['bind__aggregator', 'bind__temperature']\n"
+    assert printed[2] == "(500, 128)\n"
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_user_guide_print_what_it_says():
+    namespace, last = {"__name__": "guide"}, None
+    blocks = guide_blocks()
+    assert {language for language, _ in blocks} == {"python", "text"}
+    for language, body in blocks:
+        if language == "python":
+            last = run(body, namespace)
+        else:
+            assert last.rstrip("\n") == body
+
+
+def test_numbers_are_those_of_the_stored_results():
+    script = ROOT / "benchmarks" / "render_readme.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_number_changed_by_hand_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    render = importlib.import_module("render_readme")
+    copy = tmp_path / "README.md"
+    start, end = "<!-- checks:start -->", "<!-- checks:end -->"
+    before, block, after = re.split(f"({start}.*?{end})", README.read_text(), flags=re.S)
+    number = re.search(r"\d+", block)[0]
+    copy.write_text(before + block.replace(number, "123456", 1) + after)
+    monkeypatch.setattr(render, "README", copy)
+    assert "README.md" in render.check()
+    copy.write_text(README.read_text().replace(end, ""))
+    with pytest.raises(SystemExit, match=f"must hold {start} and {end} once each"):
+        render.check()
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = README.read_text()
+    local = re.findall(r"\]\(((?!http)[^)#]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    assert len(local) >= 5
+    assert [path for path in local if not (ROOT / path).exists()] == []
+
+
+def test_every_public_name_has_a_page():
+    listed = (ROOT / "docs" / "api.rst").read_text()
+    names = [name for name in skcentrobind.__all__ if name != "__version__"]
+    for package in PACKAGES:
+        module = importlib.import_module(f"skcentrobind.{package}")
+        names += [f"{package}.{name}" for name in module.__all__]
+    missing = [name for name in names if not re.search(rf"\b{re.escape(name)}$", listed, re.M)]
+    assert missing == []
+
+
+def test_the_citation_has_the_version():
+    text = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.*)$", text, re.M)[1] == skcentrobind.__version__
