@@ -18,7 +18,7 @@ check_python = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 	exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench-smoke test-oldest clean
+.PHONY: help demo test lint docs bench-smoke test-oldest reproduce clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,12 @@ docs: .venv/installed-docs ## build the documentation into docs/_build/html
 bench-smoke: .venv/installed-bench ## run every benchmark on a few rows, to see that it still runs
 	@set -e; for script in $(wildcard benchmarks/bench_*.py); do \
 		echo "$$script --smoke"; MPLBACKEND=Agg $(BIN)/python $$script --smoke; done
+
+reproduce: .venv/installed-bench ## rerun the paper's experiments and write their tables and figures
+	@set -e; for name in bench_table3 bench_table4 bench_modalities bench_curves bench_bounds \
+			bench_sensitivity plot_embeddings; do \
+		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py --jobs 2; done
+	$(BIN)/python benchmarks/render_tables.py
 
 # Old releases warn about what newer ones have settled, so warnings are not errors here.
 test-oldest: .venv-oldest/installed ## run the tests with the oldest supported releases

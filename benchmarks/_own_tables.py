@@ -1,0 +1,57 @@
+"""Tables of the benchmarks that are about the library and not about the paper."""
+
+from _report import Table, number
+
+
+def fit_tables(content):
+    """Tables of bench_fit."""
+    header = ["threads", "batch", "hand-written, s", "skorch default, s", "skcentrobind, s"]
+    header += ["hand-written / ours", "skorch / ours", "losses differ by"]
+    rows = []
+    for fit in content["fit"]:
+        seconds = [fit["seconds"][k] for k in ("hand-written", "skorch default", "skcentrobind")]
+        ratios = [fit["ratio_hand_written"], fit["ratio_skorch_default"]]
+        figures = [number(v, 2) for v in (*seconds, *ratios)]
+        sizes = [fit["threads"], fit["batch_size"]]
+        rows.append([*sizes, *figures, f"{fit['loss_relative_difference']:.1g}"])
+    title = f"fit, {content['epochs']} epochs, medians of {content['repeats']} repeats"
+    yield Table(title, header, rows)
+    header = ["threads", "batch", "hand-written, ms", "ours, ms", "hand-written / ours"]
+    header += ["hand-written, MB", "ours, MB"]
+    rows = []
+    for loss in content["loss"]:
+        ms, mb = loss["milliseconds"], loss["memory_MB"]
+        figures = [ms["hand-written"], ms["skcentrobind"], loss["ratio"]]
+        figures += [mb["hand-written"], mb["skcentrobind"]]
+        rows.append([loss["threads"], loss["batch_size"], *(number(v, 2) for v in figures)])
+    yield Table("loss and gradient alone, medians", header, rows)
+
+
+def digits_tables(content):
+    """Tables of bench_digits."""
+    for views, methods in content["results"].items():
+        columns = list(next(iter(methods.values())))
+        rows = [
+            [method, *(f"{mean:.3f} ({sd:.3f})" for mean, sd in figures.values())]
+            for method, figures in methods.items()
+        ]
+        title = f"{views}, {content['splits']} splits, mean (s.d.)"
+        yield Table(title, ["method", *columns], rows)
+
+
+def scaling_tables(content):
+    """Tables of bench_scaling."""
+    columns = ["n_samples", "dtype", "data_MB", "seconds", "us_per_sample_and_epoch"]
+    columns.append("added_memory_over_data")
+    rows = [
+        [row[c] if c != "data_MB" else f"{row[c]:.0f}" for c in columns] for row in content["rows"]
+    ]
+    title = f"fit, {content['epochs']} epochs, medians of {content['repeats']} repeats"
+    yield Table(title, [c.replace("_", " ") for c in columns], rows)
+
+
+OWN = {
+    "bench_digits": digits_tables,
+    "bench_fit": fit_tables,
+    "bench_scaling": scaling_tables,
+}

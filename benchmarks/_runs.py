@@ -1,0 +1,178 @@
+"""Run a benchmark over data draws: resumable, in parallel, one JSON file a benchmark."""
+
+import argparse
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from _common import RESULTS, environment
+from _paper import SETTINGS, SMOKE_SETTINGS
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+
+@dataclass
+class Benchmark:
+    """One question, the draws that answer it, and how the answer is shown.
+
+    Attributes
+    ----------
+    name : str
+        Of the script and of its JSON file.
+    one_draw : callable
+        `one_draw(settings, seed, **case)` returns what is stored, made of dicts, lists, numbers.
+    cases : dict of str to dict
+        Label -> keyword arguments; each case is run on every draw.
+    seeds : int
+        Number of draws unless `--seeds` says otherwise.
+    report : callable
+        `report(results)` with results[label][seed] returns a list of `_report.Table`.
+    figures : callable or None
+        `figures(results)` draws the figures into docs/images/paper.
+    smoke_cases : dict or None
+        Cases of `--smoke`, None for the first one alone.
+    """
+
+    name: str
+    one_draw: Callable
+    cases: dict
+    seeds: int
+    report: Callable
+    figures: Callable | None = None
+    smoke_cases: dict | None = None
+    settings: dict = field(default_factory=lambda: SETTINGS)
+    smoke_settings: dict = field(default_factory=lambda: SMOKE_SETTINGS)
+
+
+def as_json(value):
+    """The value as it comes back from a JSON file."""
+    return json.loads(json.dumps(value))
+
+
+class Store:
+    """Finished draws of one benchmark on disk.
+
+    A draw is kept as long as the settings and its case are what they were when it was run.
+
+    Parameters
+    ----------
+    path : Path
+    settings : dict
+    cases : dict of str to dict
+    fresh : bool, default=False
+        Whether to forget what is stored.
+    """
+
+    def __init__(self, path, settings, cases, fresh=False):
+        self.path = path
+        self.content = {"settings": as_json(settings), "cases": as_json(cases)}
+        self.content |= {"results": {}, "cpu_seconds": {}}
+        old = None if fresh or not path.exists() else json.loads(path.read_text())
+        if old and old["settings"] == self.content["settings"]:
+            same = [k for k, case in self.content["cases"].items() if old["cases"].get(k) == case]
+            for part in ("results", "cpu_seconds"):
+                kept = old.get(part, {})
+                self.content[part] = {k: kept[k] for k in same if k in kept}
+        elif old:
+            print(f"The settings differ from those of {path.name}: all draws are run anew.")
+
+    def missing(self, seeds):
+        """The (label, seed) that are not there yet, all cases of a seed before the next seed."""
+        done = {label: set(runs) for label, runs in self.content["results"].items()}
+        return [
+            (label, seed)
+            for seed in seeds
+            for label in self.content["cases"]
+            if str(seed) not in done.get(label, ())
+        ]
+
+    def add(self, label, seed, result, seconds):
+        """Keep a draw and write everything to disk, in one piece."""
+        for part, value in (("results", as_json(result)), ("cpu_seconds", round(seconds, 2))):
+            runs = self.content[part].setdefault(label, {})
+            runs[str(seed)] = value
+            self.content[part][label] = dict(sorted(runs.items(), key=lambda pair: int(pair[0])))
+        self.path.parent.mkdir(exist_ok=True)
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(
+            json.dumps({"environment": environment(), **self.content}, indent=1) + "\n"
+        )
+        os.replace(draft, self.path)
+
+    def results(self):
+        """results[label][seed], in the order of the cases."""
+        found = self.content["results"]
+        return {label: found[label] for label in self.content["cases"] if label in found}
+
+
+class _NoStore(Store):
+    """Keeps a smoke run in memory only."""
+
+    def __init__(self, settings, cases):
+        self.content = {"settings": settings, "cases": cases, "results": {}}
+
+    def add(self, label, seed, result, seconds):
+        self.content["results"].setdefault(label, {})[str(seed)] = as_json(result)
+
+
+def _timed(one_draw, settings, label, case, seed):
+    start = time.process_time()  # of one core, however busy the machine is
+    result = one_draw(settings, seed, **case)
+    return label, seed, result, time.process_time() - start
+
+
+def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None):
+    """Run the draws that are missing and return the store.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    seeds : int
+        Number of draws.
+    jobs : int, default=1
+        Processes.
+    smoke : bool, default=False
+        Whether to run the small version, in memory.
+    fresh : bool, default=False
+        Whether to run stored draws again.
+    path : Path, default=None
+        Where to store, results/<name>.json for None.
+    """
+    if smoke:
+        cases = benchmark.smoke_cases or dict([next(iter(benchmark.cases.items()))])
+        settings = benchmark.smoke_settings
+        store = _NoStore(settings, cases)
+    else:
+        cases, settings = benchmark.cases, benchmark.settings
+        store = Store(path or RESULTS / f"{benchmark.name}.json", settings, cases, fresh)
+    tasks = store.missing(range(seeds))
+    work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        delayed(_timed)(benchmark.one_draw, settings, label, cases[label], seed)
+        for label, seed in tasks
+    )
+    for finished in tqdm(work, total=len(tasks), desc=benchmark.name, unit="draw", disable=smoke):
+        store.add(*finished)
+    return store
+
+
+def main(benchmark, description):
+    """Command line of a benchmark."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--smoke", action="store_true", help="tiny sizes, nothing stored")
+    options.add_argument("--seeds", type=int, default=benchmark.seeds, help="number of data draws")
+    options.add_argument("--jobs", type=int, default=1, help="draws at a time")
+    options.add_argument("--fresh", action="store_true", help="run stored draws again")
+    options = options.parse_args()
+    seeds = 2 if options.smoke else options.seeds
+    start = time.perf_counter()
+    store = run(benchmark, seeds, options.jobs, options.smoke, options.fresh)
+    results = store.results()
+    with contextlib.suppress(BrokenPipeError):  # a reader that has seen enough
+        for table in benchmark.report(results):
+            print("\n" + table.text())
+    if benchmark.figures and not options.smoke:
+        benchmark.figures(results)
+    print(f"\n{time.perf_counter() - start:.0f} s now")

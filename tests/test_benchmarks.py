@@ -1,0 +1,282 @@
+"""Every benchmark still runs, and its helpers count, test and resume as they say."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+SCRIPTS = sorted([*BENCHMARKS.glob("bench_*.py"), BENCHMARKS / "plot_embeddings.py"])
+
+
+def run_script(script, *options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    command = [sys.executable, script, *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+
+
+def helper(name):
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return helper("_paper")
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return helper("_runs")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return helper("_report")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_smoke(script):
+    pytest.importorskip("matplotlib")
+    stored = {path: path.stat().st_mtime_ns for path in (BENCHMARKS / "results").iterdir()}
+    done = run_script(script, "--smoke")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    for path, time in stored.items():
+        assert path.stat().st_mtime_ns == time, f"--smoke touched {path.name}"
+
+
+def test_tables_are_those_of_the_stored_results():
+    pytest.importorskip("matplotlib")
+    done = run_script(BENCHMARKS / "render_tables.py", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---------------------------------------------------------------- the resumable store
+
+
+def counting_benchmark(runs, calls, cases=None, settings=None):
+    def one_draw(settings, seed, factor):
+        calls.append((factor, seed))
+        return {"row": {"value": factor * seed}}
+
+    return runs.Benchmark(
+        "counting",
+        one_draw,
+        cases or {"double": {"factor": 2}, "triple": {"factor": 3}},
+        2,
+        report=lambda results: [],
+        settings=settings or {"width": (10,)},
+    )
+
+
+def test_finished_draws_are_not_run_again(runs, tmp_path):
+    calls, path = [], tmp_path / "counting.json"
+    runs.run(counting_benchmark(runs, calls), 2, path=path)
+    assert calls == [(2, 0), (3, 0), (2, 1), (3, 1)]  # all cases of a draw before the next one
+    store = runs.run(counting_benchmark(runs, calls), 3, path=path)
+    assert calls[4:] == [(2, 2), (3, 2)]
+    assert store.results()["triple"] == {str(k): {"row": {"value": 3 * k}} for k in range(3)}
+    assert json.loads(path.read_text())["results"] == store.results()
+    assert set(json.loads(path.read_text())["cpu_seconds"]["double"]) == {"0", "1", "2"}
+
+
+def test_an_interrupted_run_keeps_what_is_done(runs, tmp_path):
+    calls, path = [], tmp_path / "counting.json"
+    benchmark = counting_benchmark(runs, calls)
+    finish = benchmark.one_draw
+
+    def interrupted(settings, seed, factor):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return finish(settings, seed, factor)
+
+    benchmark.one_draw = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(benchmark, 2, path=path)
+    runs.run(counting_benchmark(runs, calls), 2, path=path)
+    assert calls == [(2, 0), (3, 0), (2, 1), (3, 1)]
+
+
+def test_other_settings_start_anew_and_another_case_alone(runs, tmp_path, capsys):
+    calls, path = [], tmp_path / "counting.json"
+    runs.run(counting_benchmark(runs, calls), 1, path=path)
+    changed = {"double": {"factor": 4}, "triple": {"factor": 3}}
+    store = runs.run(counting_benchmark(runs, calls, changed), 1, path=path)
+    assert calls[2:] == [(4, 0)]
+    assert list(store.results()) == ["double", "triple"]
+    runs.run(counting_benchmark(runs, calls, settings={"width": (12,)}), 1, path=path)
+    assert calls[3:] == [(2, 0), (3, 0)]
+    assert "settings differ" in capsys.readouterr().out
+
+
+def test_fresh_and_smoke(runs, tmp_path):
+    calls, path = [], tmp_path / "counting.json"
+    runs.run(counting_benchmark(runs, calls), 1, path=path)
+    runs.run(counting_benchmark(runs, calls), 1, fresh=True, path=path)
+    assert len(calls) == 4
+    before = path.read_text()
+    store = runs.run(counting_benchmark(runs, calls), 2, smoke=True, path=path)
+    assert list(store.results()) == ["double"]
+    assert path.read_text() == before
+
+
+# ---------------------------------------------------------------- tests and tables
+
+
+def test_greater_against_a_loop(report):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.1, 0.1, 12), rng.normal(0, 0.1, 12)
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    mean = sum(differences) / 12
+    sd = (sum((d - mean) ** 2 for d in differences) / 11) ** 0.5
+    found = report.greater(a, b)
+    assert found.mean == pytest.approx(mean)
+    assert found.sd == pytest.approx(sd)
+    assert found.p == pytest.approx(stats.t.sf(mean / (sd / 12**0.5), 11))
+    # exact distribution of the signed ranks: all 2^12 signs
+    ranks = stats.rankdata(np.abs(differences))
+    observed = sum(r for r, d in zip(ranks, differences, strict=True) if d > 0)
+    signs = (np.arange(2**12)[:, None] >> np.arange(12)) & 1
+    assert found.p_wilcoxon == pytest.approx(np.mean(signs @ ranks >= observed - 1e-9))
+
+
+def test_greater_with_a_margin_and_within(report):
+    a, b = np.array([0.51, 0.52, 0.51, 0.53]), np.full(4, 0.5)
+    assert report.greater(a, b).holds
+    assert not report.greater(a, b, margin=0.03).holds
+    assert not report.greater(b, a).holds
+    near = report.within(a, b, 0.05)
+    assert near.holds
+    assert near.p == max(report.greater(a, b, margin=-0.05).p, report.greater(b, a, margin=-0.05).p)
+    assert not report.within(a, b, 0.01).holds
+
+
+@pytest.mark.parametrize("a, p", [([0.5, 0.5], 1.0), ([0.6, 0.6], 0.0), ([0.4, 0.4], 1.0)])
+def test_differences_without_spread(report, a, p):
+    assert report.greater(a, [0.5, 0.5]).p == p
+
+
+def test_one_draw_shows_nothing(report):
+    alone = report.greater([0.6], [0.5])
+    assert np.isnan(alone.p)
+    assert not alone.holds
+    assert report.p_value(alone.p) == "n/a"
+
+
+def test_a_claim_holds_only_if_all_parts_do(report):
+    good = report.greater([0.6, 0.7, 0.65], [0.1, 0.2, 0.1], "good")
+    bad = report.greater([0.1, 0.2, 0.1], [0.6, 0.7, 0.65], "bad")
+    table = report.claims_table([("one", [good]), ("both", [good, bad])])
+    assert [row[0] for row in table.rows] == ["one", "both", "", ""]
+    assert [row[-1] for row in table.rows] == ["holds", "does not hold", "yes", "no"]
+    assert table.rows[1][3] == report.p_value(bad.p)
+
+
+def test_numbers_as_text(report):
+    assert report.number(-0.0001, 3, sign=True) == "0.000"
+    assert report.number(0.0126, 3, sign=True) == "+0.013"
+    assert report.spread([1.0, 2.0]) == "1.500 (0.707)"
+    assert report.spread([1.0]) == "1.000"
+
+
+def test_table_in_three_forms(report):
+    table = report.Table("Sizes", ["name", "size, MB"], [["a", 1], ["long", "2, or 3"]])
+    assert table.text().splitlines()[2:] == ["name  size, MB", "a     1", "long  2, or 3"]
+    assert "| long | 2, or 3 |" in table.markdown()
+    assert '   long,"2, or 3"' in table.rst().splitlines()
+
+
+def test_differences_from_the_paper(report):
+    runs = {"0": {"random/none": {"Z1": 0.2}}, "1": {"random/none": {"Z1": 0.4}}}
+    rows, gaps = report.beside_paper(runs, {"random": {"none": (0.25,)}}, ["Z1"])
+    assert gaps == {("random", "none", "Z1"): pytest.approx(0.05)}
+    assert [row[3] for row in rows] == ["0.300 (0.141)", "0.250", "+0.050"]
+    assert report.agreement_row("all", gaps)[1:] == ["1", "0.0500", "0.050", "random, none, Z1"]
+
+
+# ---------------------------------------------------------------- the protocol
+
+
+def test_tables_of_the_paper_are_complete(paper):
+    assert sum(len(c) for rows in paper.TABLE3.values() for c in rows.values()) == 40
+    cells = [c for case in paper.TABLE4.values() for rows in case.values() for c in rows.values()]
+    assert [len(c) for c in cells] == [3] * 28
+
+
+def test_all_methods_start_from_the_same_encoders(paper):
+    settings = paper.SMOKE_SETTINGS
+    train, test = paper.draw(settings, 0)
+    for backbone in paper.BACKBONES:
+        Z = [
+            paper.binder(method, backbone, settings, 0, max_epochs=0)
+            .fit(train[0])
+            .transform(test[0])
+            for method in ("none", "FixedAnchor X1", "FixedAnchor X4", "CentroBind", "random")
+        ]
+        for other in Z[1:]:
+            np.testing.assert_array_equal(other, Z[0])
+
+
+def test_probe_columns(paper):
+    settings = paper.SMOKE_SETTINGS
+    train, test = paper.draw(settings, 0)
+    found = paper.probe(train, test, settings, 0, logistic=True)
+    names = ["Z1", "Z2", "Z3", "Z4"]
+    assert found["mean Z"] == pytest.approx(np.mean([found[n] for n in names]), abs=1e-5)
+    assert set(paper.probe(train, test, settings, 0, ["Z2", "All"])) == {"Z2", "All"}
+    assert all(0 <= value <= 1 for value in found.values())
+
+
+def test_the_corrected_bound_holds_and_the_printed_one_fails():
+    pytest.importorskip("matplotlib")
+    bounds = helper("bench_bounds")
+    rng = np.random.default_rng(0)
+    for n_modalities, batch, temperature in [(4, 16, 0.2), (4, 3, 2.0), (8, 4, 1.0), (1, 5, 0.5)]:
+        z = rng.normal(size=(2, n_modalities, batch, 6))
+        z /= np.linalg.norm(z, axis=-1, keepdims=True)
+        for backward in (False, True):
+            lower, loss, upper = bounds.sandwich(*z, temperature, backward)
+            assert (lower <= loss + 1e-12).all()
+            assert (loss <= upper + 1e-12).all()
+            if n_modalities == 1:
+                np.testing.assert_allclose(loss, upper)
+        left, right = bounds.theorem(*z, temperature)
+        assert (left >= right).all() == (batch >= n_modalities)
+
+
+def test_the_bounds_against_a_loop():
+    pytest.importorskip("matplotlib")
+    bounds = helper("bench_bounds")
+    rng = np.random.default_rng(1)
+    z_augmented, z = rng.normal(size=(2, 3, 4, 2))
+    anchor, t = z_augmented.mean(axis=0), 0.7
+
+    def nce(u, v, t):
+        s = u @ v.T / t
+        return np.mean([np.log(np.exp(s[k]).sum()) - s[k, k] for k in range(len(s))])
+
+    left, right = bounds.theorem(z_augmented, z, t)
+    for i in range(3):
+        assert left[i] == pytest.approx(4 * nce(anchor, z[i], t))
+        constants = 0.0
+        for k in range(4):
+            g = np.exp(
+                [[4 * z_augmented[m, k] @ z[i, j] / (t * 3) for j in range(4)] for m in range(3)]
+            )
+            constants += np.log((g.min() + g.max()) ** 2 / (4 * g.min() * g.max()))
+        pairs = sum(nce(z_augmented[m], z[i], t * 3 / 4) for m in range(3))
+        assert right[i] == pytest.approx(pairs - constants)
+        _, loss, upper = (side[i] for side in bounds.sandwich(z_augmented, z, t, backward=True))
+        assert loss == pytest.approx(nce(z[i], anchor, t))
+        assert upper == pytest.approx(np.mean([nce(z[i], z_augmented[m], t) for m in range(3)]))
