@@ -117,6 +117,9 @@ class BindNet(NeuralNet):
                 parameter.grad = None
         y_pred = self.infer(batch[0])
         loss = self.get_loss(y_pred, None)
+        if not loss.requires_grad:
+            # A batch of rows that have the frozen anchor alone: nobody can learn from it.
+            return {"loss": loss, "y_pred": y_pred}
         loss.backward()
         if self.has_listeners:
             parameters = TeeGenerator(self.get_all_learnable_params())

@@ -10,16 +10,23 @@ from torch import nn
 class Target:
     """Vectors that some modalities learn towards in one step.
 
-    Attributes
+    Parameters
     ----------
     embeddings : Tensor of shape (batch, n_components) or (n_members, batch, n_components)
         One vector a sample for all members, or one for each member.
-    members : list of int or None
+    members : list of int, default=None
         The modalities that learn towards it; None means all.
-    present : Tensor of bool of shape (batch,), (n_members, batch) or None
+    present : Tensor of bool of shape (batch,) or (n_members, batch), default=None
         Which samples have this target; None means all.
-    weight : float
+    weight : float, default=1.0
         Factor of the loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import Target
+    >>> Target(torch.eye(2), members=[0, 2]).weight
+    1.0
     """
 
     embeddings: torch.Tensor
@@ -38,6 +45,18 @@ class BaseAnchor(nn.Module):
         take exponentials without subtracting a maximum first. False is always safe.
     frozen_step : int or None
         The modality whose encoder must not move in the present step.
+
+    Examples
+    --------
+    An anchor of your own needs one method:
+
+    >>> import torch
+    >>> from skcentrobind.anchors import BaseAnchor
+    >>> class FirstAnchor(BaseAnchor):
+    ...     def aggregate(self, z, present):
+    ...         return z[0]
+    >>> FirstAnchor().targets(torch.ones(3, 2, 4), None, None)[0].embeddings.shape
+    torch.Size([2, 4])
     """
 
     bounded = False

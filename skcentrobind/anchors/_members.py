@@ -16,6 +16,14 @@ class RandomAnchor(BaseAnchor):
         False freezes the drawn modality's encoder for the step, and the others learn towards it.
         True lets it learn too, from the others and from the pair of its own augmented and clean
         embeddings.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import RandomAnchor
+    >>> (target,) = RandomAnchor().targets(torch.ones(3, 2, 4), None, torch.Generator())
+    >>> len(target.members)
+    2
     """
 
     bounded = True
@@ -58,6 +66,15 @@ class FixedAnchor(BaseAnchor):
         Position or name of the anchor modality, or a list of these.
     freeze : bool, default=True
         Whether the anchors' encoders stay as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import FixedAnchor
+    >>> anchor = FixedAnchor("text")
+    >>> anchor.prepare(["image", "text", "audio"])
+    >>> anchor.targets(torch.ones(3, 2, 4), None, None)[0].members
+    [0, 2]
     """
 
     bounded = True
@@ -121,7 +138,15 @@ class FixedAnchor(BaseAnchor):
 
 
 class IntraAnchor(BaseAnchor):
-    """Every modality learns from its own augmented rows alone: contrastive pre-training."""
+    """Every modality learns from its own augmented rows alone: contrastive pre-training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import IntraAnchor
+    >>> IntraAnchor().targets(torch.ones(3, 2, 4), None, None)[0].embeddings.shape
+    torch.Size([3, 2, 4])
+    """
 
     bounded = True
 

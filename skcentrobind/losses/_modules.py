@@ -15,10 +15,19 @@ class AnchorLoss(nn.Module):
         `members`, `present` and `weight`.
     temperature : float
         Divides the inner products.
-    detach_anchor : bool
+    detach_anchor : bool, default=False
         Whether the anchor is a constant for the gradient.
-    bounded : bool
+    bounded : bool, default=False
         Whether anchors are at most 2 long, see `anchor_info_nce`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import MeanAnchor
+    >>> from skcentrobind.losses import AnchorLoss
+    >>> z = torch.eye(4).expand(3, 4, 4)
+    >>> bool(AnchorLoss(MeanAnchor(), temperature=0.1)(z, z, None, torch.Generator()) < 1e-2)
+    True
     """
 
     def __init__(self, anchor, temperature, detach_anchor=False, bounded=False):
