@@ -79,8 +79,8 @@ def test_check_estimator_with_default_parameters(binder):
 def test_no_check_is_avoided(binder):
     ours = names_of_checks(binder())
     assert ours == names_of_checks(PlainTransformer())
-    assert ours["check_array_api_input"] >= 1
     if parse_version(sklearn.__version__) >= parse_version("1.9"):
+        assert ours["check_array_api_input"] >= 1
         assert ours.total() >= 47
 
 
