@@ -141,7 +141,7 @@ FIT = {
     "a vector in a list": ({}, [IMAGE, TEXT[:, 0]], V, ["item 1 is 1-D", "reshape(-1, 1)"]),
     "a list of vectors": ({}, [IMAGE[:, 0], TEXT[:, 0]], V, ["item 0 is 1-D", "reshape(-1, 1)"]),
     "a single vector": ({}, TEXT[:, 0], V, ["Expected 2D array", "reshape(-1, 1)"]),
-    "rows of two axes alone": ({}, TALL, V, ["dim 3", "dim <= 2"]),
+    "rows of two axes alone": ({}, TALL, V, ["dim 3", "<= 2"]),
     "rows of different length": ({}, [[1.0, 2.0], [3.0]], V, ["inhomogeneous"]),
     "csr": ({}, text(sparse.csr_array(TEXT)), T, ["'text'", "sparse", "TruncatedSVD", "toarray"]),
     "dok": ({}, text(sparse.dok_array(TEXT)), T, ["'text'", "sparse", "TruncatedSVD", "toarray"]),
