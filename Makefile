@@ -42,7 +42,7 @@ bench-smoke: .venv/installed-bench ## run every benchmark on a few rows, to see 
 		echo "$$script --smoke"; MPLBACKEND=Agg $(BIN)/python $$script --smoke; done
 
 reproduce: .venv/installed-bench ## rerun the paper's experiments and write their tables and figures
-	@set -e; for name in bench_table3 bench_table4 bench_modalities bench_curves bench_bounds \
+	@set -e; for name in calibrate_paper bench_table3 bench_table4 bench_modalities bench_curves bench_bounds \
 			bench_sensitivity plot_embeddings; do \
 		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py --jobs 2; done
 	$(BIN)/python benchmarks/render_tables.py

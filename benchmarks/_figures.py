@@ -14,6 +14,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images" / "paper"
 
 #: Benchmark of the paper, in the order of the README -> figure -> (alternative text, caption).
 REPRODUCTION = {
+    "calibrate_paper": {},
     "bench_table3": {},
     "bench_table4": {},
     "bench_modalities": {},

@@ -69,13 +69,14 @@ class Store:
     def __init__(self, path, settings, cases, fresh=False):
         self.path = path
         self.content = {"settings": as_json(settings), "cases": as_json(cases)}
-        self.content |= {"results": {}, "cpu_seconds": {}}
+        self.content |= {"wall_minutes": 0.0, "results": {}, "cpu_seconds": {}}
         old = None if fresh or not path.exists() else json.loads(path.read_text())
         if old and old["settings"] == self.content["settings"]:
             same = [k for k, case in self.content["cases"].items() if old["cases"].get(k) == case]
             for part in ("results", "cpu_seconds"):
                 kept = old.get(part, {})
                 self.content[part] = {k: kept[k] for k in same if k in kept}
+            self.content["wall_minutes"] = old.get("wall_minutes", 0.0)
         elif old:
             print(f"The settings differ from those of {path.name}: all draws are run anew.")
 
@@ -89,8 +90,9 @@ class Store:
             if str(seed) not in done.get(label, ())
         ]
 
-    def add(self, label, seed, result, seconds):
-        """Keep a draw and write everything to disk, in one piece."""
+    def add(self, label, seed, result, seconds, waited=0.0):
+        """Keep a draw, `waited` for since the one before, and write everything to disk at once."""
+        self.content["wall_minutes"] = round(self.content["wall_minutes"] + waited / 60, 3)
         for part, value in (("results", as_json(result)), ("cpu_seconds", round(seconds, 2))):
             runs = self.content[part].setdefault(label, {})
             runs[str(seed)] = value
@@ -114,7 +116,7 @@ class _NoStore(Store):
     def __init__(self, settings, cases):
         self.content = {"settings": settings, "cases": cases, "results": {}}
 
-    def add(self, label, seed, result, seconds):
+    def add(self, label, seed, result, seconds, waited=0.0):
         self.content["results"].setdefault(label, {})[str(seed)] = as_json(result)
 
 
@@ -149,12 +151,15 @@ def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None):
         cases, settings = benchmark.cases, benchmark.settings
         store = Store(path or RESULTS / f"{benchmark.name}.json", settings, cases, fresh)
     tasks = store.missing(range(seeds))
+    before = time.perf_counter()
     work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_timed)(benchmark.one_draw, settings, label, cases[label], seed)
         for label, seed in tasks
     )
     for finished in tqdm(work, total=len(tasks), desc=benchmark.name, unit="draw", disable=smoke):
-        store.add(*finished)
+        now = time.perf_counter()
+        store.add(*finished, waited=now - before)
+        before = now
     return store
 
 

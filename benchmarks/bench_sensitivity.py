@@ -7,18 +7,11 @@ labels.
 
 import numpy as np
 from _figures import panels, save
-from _paper import binder, draw, embed, probe
+from _paper import SETTINGS, binder, draw, embed, probe
 from _report import Table, claims_table, greater, series, spread, within
 from _runs import Benchmark, main
 
 COLUMNS = ["Z1", "Z2", "Z3", "Z4", "All"]
-DEFAULTS = {
-    "detach_anchor": False,
-    "temperature": 0.2,
-    "n_components": 10,
-    "augmentation_scale": 0.3,
-    "batch_size": 256,
-}
 VALUES = {
     "detach_anchor": [True],
     "temperature": [0.05, 0.1, 0.3, 0.5, 1.0],
@@ -26,6 +19,7 @@ VALUES = {
     "augmentation_scale": [0.0, 0.1, 0.6, 1.0, 1.5],
     "batch_size": [32, 64, 128, 512, 1024, 2048],
 }
+DEFAULTS = {"detach_anchor": False, **SETTINGS["encoder"]}
 N_GALLERY = 1000
 
 

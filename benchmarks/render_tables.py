@@ -15,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 from _common import RESULTS
 from _figures import IMAGES, REPRODUCTION
 from _own_tables import OWN
@@ -102,14 +103,14 @@ def _headline(table, row):
 
 def runs_table(found):
     """Draws and times."""
-    rows, total = [], 0.0
+    rows, total = [], np.zeros(2)
     for name, (content, _) in found.items():
-        minutes = core_minutes(content)
+        minutes = core_minutes(content), content["wall_minutes"]
         total += minutes
         n_cases = len(content["results"])
-        rows.append([name, str(n_cases), draws(content), number(minutes, 1)])
-    rows.append(["all", "", "", number(total, 1)])
-    header = ["benchmark", "cases", "draws", "minutes of one core"]
+        rows.append([name, str(n_cases), draws(content), *(number(m, 1) for m in minutes)])
+    rows.append(["all", "", "", *(number(m, 1) for m in total)])
+    header = ["benchmark", "cases", "draws", "minutes of one core", "minutes waited"]
     return Table("What was run", header, rows, "runs")
 
 

@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = sorted([*BENCHMARKS.glob("bench_*.py"), BENCHMARKS / "plot_embeddings.py"])
+OTHERS = ("calibrate_paper", "plot_embeddings")
+SCRIPTS = sorted([*BENCHMARKS.glob("bench_*.py"), *(BENCHMARKS / f"{name}.py" for name in OTHERS)])
 
 
 def run_script(script, *options):
