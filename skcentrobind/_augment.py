@@ -41,3 +41,28 @@ def marginal(x, strength, spread, present, generator):
 
 
 AUGMENTATIONS = {"gaussian": gaussian, "mask": mask, "marginal": marginal}
+
+
+def augmentation(spec):
+    """Return the augmentation that a name or a user's callable stands for, None for none."""
+    if spec is None or isinstance(spec, str):
+        return AUGMENTATIONS.get(spec)
+    return UserAugmentation(spec)
+
+
+class UserAugmentation:
+    """A user's `f(x, generator)` in the form of the built-in augmentations."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, x, strength, spread, present, generator):
+        """Call the user's function and check what it returns."""
+        out = self.function(x, generator)
+        if not isinstance(out, torch.Tensor) or out.shape != x.shape:
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise ValueError(
+                f"augmentation must return a tensor of the shape of its input, {tuple(x.shape)}, "
+                f"got {got}."
+            )
+        return out

@@ -9,7 +9,6 @@ from skcentrobind._build import (
     build_data,
     build_module,
     build_net,
-    check_size,
     draw_seed,
     pretrain,
     split_rows,
@@ -24,6 +23,7 @@ from skcentrobind._validation import (
     check_input_features,
     check_modalities,
     check_one_modality,
+    warn_of_unbound,
 )
 from skcentrobind.metrics import mean_reciprocal_rank
 
@@ -258,7 +258,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
     # ---------------------------------------------------------------- steps of fit
 
     def _start(self, X, early_stopping):
-        """Check everything, build the network, pre-train; return the training data."""
+        """Check everything and build the encoders; return data, held-out data, module, anchor."""
         check_parameters(self)
         vars(self).pop("net_", None)
         checked, present = check_modalities(self, X, reset=True)
@@ -274,12 +274,14 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             train, valid = split_rows(
                 present, self.modality_names_, self.validation_fraction, self._seed
             )
+        warn_of_unbound(present, self.modality_names_, anchor)
         data = self._to_data(checked, present, layout, train)
         data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
         return data, data_valid, module, anchor
 
     def _continue(self, net, data, epochs):
-        """Train for some epochs and keep the net."""
+        """Train for some epochs and keep the net, unless it diverges."""
+        vars(self).pop("net_", None)
         net.train_on(data, epochs)
         net.module_.eval()
         self.net_ = net
@@ -315,14 +317,10 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         with torch.no_grad():
             for start in range(0, len(rows), _ENCODE_ROWS):
                 some = rows[start : start + _ENCODE_ROWS]
-                x = torch.from_numpy(prepare_rows(array[some], self.scalers_[name]))
-                check_size(x, [name], [x.shape[1]])
+                x = torch.from_numpy(prepare_rows(name, array[some], self.scalers_[name]))
                 z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
                 out[some] = z.cpu().numpy()
         return out
 
     def _encoder(self, m):
-        for group in self.net_.module_.groups:
-            if m in group.members:
-                return ModalityEncoder(group, group.members.index(m))
-        raise IndexError(f"There is no modality at position {m}.")
+        return ModalityEncoder(*self.net_.module_.group_of(m))

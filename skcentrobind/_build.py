@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skcentrobind._augment import AUGMENTATIONS
+from skcentrobind._augment import augmentation
 from skcentrobind._data import BindData, fit_scalers, prepare_rows
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
@@ -16,9 +16,6 @@ from skcentrobind._net import BindNet, stop_early
 from skcentrobind._validation import per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
-
-# The length of an embedding is a root of squares, which must not leave float32 either.
-_LARGEST_INPUT = 1e15
 
 
 def draw_seed(random_state):
@@ -76,24 +73,8 @@ def _some_pair_meets(present):
 
 def build_data(estimator, X, present, layout):
     """Put rows on the device as tensors, laid out for the groups of encoders."""
-    names, widths = estimator.modality_names_, estimator.n_features_per_modality_
-    scalers = [estimator.scalers_[name] for name in names]
-    data = BindData.from_modalities(X, present, scalers, layout, estimator.device_)
-    for x, members in zip(data.inputs, layout, strict=True):
-        check_size(x, [names[m] for m in members], [widths[m] for m in members])
-    return data
-
-
-def check_size(x, names, widths):
-    """Refuse prepared rows that are too large to compute with, and name the modality."""
-    if max(map(abs, x.aminmax())) <= _LARGEST_INPUT:
-        return
-    parts = zip(names, x.flatten(1).split(widths, dim=1), strict=True)
-    name = next(name for name, part in parts if part.abs().max() > _LARGEST_INPUT)
-    raise ValueError(
-        f"Modality '{name}' has values too large for float32 once prepared (beyond "
-        f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
-    )
+    scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
+    return BindData.from_modalities(X, present, scalers, layout, estimator.device_)
 
 
 def build_module(estimator, X, present):
@@ -142,17 +123,17 @@ def build_module(estimator, X, present):
             spread = spread.to(estimator.device_)
         widths = [estimator.n_features_per_modality_[m] for m in members]
         strength = float(estimator.augmentation_scale)
-        views.append(View(_augmentation(augments[members[0]]), strength, spread, widths))
+        views.append(View(augmentation(augments[members[0]]), strength, spread, widths))
     return BindModule(groups, views).to(estimator.device_), scalers
 
 
 def _groups(estimator, X, present, specs, split):
     """Make the encoders; torch's global random state stays as it was."""
-    shapes = estimator._row_shapes
+    names, shapes = estimator.modality_names_, estimator._row_shapes
 
     def probe(m):
         rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(X.arrays[m][rows], None)
+        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
         return torch.from_numpy(prepared).view(len(rows), *shapes[m])
 
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.
@@ -163,7 +144,7 @@ def _groups(estimator, X, present, specs, split):
         return build_groups(
             specs,
             shapes,
-            estimator.modality_names_,
+            names,
             estimator._n_components,
             estimator.hidden_layer_sizes,
             split,
@@ -176,30 +157,6 @@ def _spread(scalers):
     """Standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32)
-
-
-def _augmentation(spec):
-    if spec is None or isinstance(spec, str):
-        return AUGMENTATIONS.get(spec)
-    return UserAugmentation(spec)
-
-
-class UserAugmentation:
-    """A user's `f(x, generator)` in the form of the built-in augmentations."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self, x, strength, spread, present, generator):
-        """Call the user's function and check what it returns."""
-        out = self.function(x, generator)
-        if not isinstance(out, torch.Tensor) or out.shape != x.shape:
-            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-            raise ValueError(
-                f"augmentation must return a tensor of the shape of its input, {tuple(x.shape)}, "
-                f"got {got}."
-            )
-        return out
 
 
 def build_net(estimator, module, anchor, data_valid):

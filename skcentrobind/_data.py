@@ -13,6 +13,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch.utils.data import Dataset
 
+# The length of an embedding is a root of squares, which must not leave float32 either.
+_LARGEST_INPUT = 1e15
+
 # About 4 MB of float64 are in flight at a time.
 _CHUNK_VALUES = 2**19
 
@@ -63,11 +66,13 @@ def fit_scalers(X):
     return scalers
 
 
-def prepare_rows(array, scaler, out=None):
+def prepare_rows(name, array, scaler, out=None):
     """Standardise rows in float64 and return them as float32, absent rows as zeros.
 
     Parameters
     ----------
+    name : str
+        Of the modality, for the error.
     array : array of shape (n_samples, ...)
         Rows of one modality.
     scaler : StandardScaler or None
@@ -79,6 +84,11 @@ def prepare_rows(array, scaler, out=None):
     -------
     out : ndarray of float32 of shape (n_samples, n_features)
         Prepared rows, with trailing axes flattened.
+
+    Raises
+    ------
+    ValueError
+        If they are too large to compute with.
     """
     width = math.prod(array.shape[1:])
     if out is None:
@@ -90,6 +100,11 @@ def prepare_rows(array, scaler, out=None):
         # Never in `block`, which may be the user's own array.
         out[rows] = block
         np.nan_to_num(out[rows], copy=False, nan=0.0)
+        if max(out[rows].max(), -out[rows].min()) > _LARGEST_INPUT:
+            raise ValueError(
+                f"Modality '{name}' has values too large for float32 once prepared (beyond "
+                f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
+            )
     return out
 
 
@@ -123,7 +138,7 @@ class BindData(Dataset):
             for m, array, end, width in zip(
                 members, arrays, np.cumsum(widths), widths, strict=True
             ):
-                prepare_rows(array, scalers[m], out=flat[:, end - width : end])
+                prepare_rows(X.names[m], array, scalers[m], out=flat[:, end - width : end])
             tensor = torch.from_numpy(flat)
             if len(members) == 1:
                 tensor = tensor.view(len(X), *arrays[0].shape[1:])

@@ -215,7 +215,13 @@ def _custom(member, spec, shape, name, n_components, generator, rows):
     if isinstance(spec, nn.Module):
         module = copy.deepcopy(spec)
     else:
-        module = spec(math.prod(shape), n_components)
+        try:
+            module = spec(math.prod(shape), n_components)
+        except Exception as exc:
+            raise ValueError(
+                f"The encoder factory of modality '{name}' failed when called with (n_features, "
+                f"n_components) = ({math.prod(shape)}, {n_components}): {exc}"
+            ) from exc
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"The encoder factory of modality '{name}' must return a torch.nn.Module, "

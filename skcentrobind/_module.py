@@ -59,6 +59,11 @@ class BindModule(nn.Module):
         self.order = None if order == sorted(order) else [order.index(m) for m in sorted(order)]
         self.frozen = ()
 
+    def group_of(self, modality):
+        """Return the group that encodes a modality, and the modality's place among its members."""
+        group = next(group for group in self.groups if modality in group.members)
+        return group, group.members.index(modality)
+
     def freeze(self, modalities):
         """Stop groups that hold only these modalities from learning and from updating statistics.
 

@@ -136,11 +136,8 @@ class BindNet(NeuralNet):
         return {"loss": loss, "y_pred": y_pred}
 
     def _parameters_of(self, modality):
-        for group in self.module_.groups:
-            if modality in group.members:
-                tensors = group.member_parameters(group.members.index(modality))
-                return [tensor.detach() for tensor in tensors]
-        return []
+        group, k = self.module_.group_of(modality)
+        return [tensor.detach() for tensor in group.member_parameters(k)]
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import warnings
 
 import numpy as np
 from scipy import sparse
@@ -269,3 +270,31 @@ def _check_finite(name, array, present):
             f"values of row {row}. A whole row of NaN means that the sample lacks the modality; a "
             "partly missing row must be imputed first, for example with SimpleImputer."
         )
+
+
+def warn_of_unbound(present, names, anchor):
+    """Warn of modalities that nothing ties to the shared space, since no two samples have both.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    names : list of str
+        The modalities.
+    anchor : BaseAnchor
+        Knows its sources and which encoders are frozen.
+    """
+    meetings = present.T.astype(np.int64) @ present  # (n_modalities, n_modalities)
+    everyone = range(len(names))
+    sources = anchor.sources() or everyone
+    for m in sorted(set(everyone) - set(anchor.frozen())):
+        others = [s for s in sources if s != m]
+        if others and meetings[m, others].max() < 2:
+            warnings.warn(
+                f"Modality '{names[m]}' shares fewer than 2 samples with "
+                f"{', '.join(repr(names[s]) for s in others)}, so it is not bound to the shared "
+                "space: its embeddings can be compared with no other modality's. Give samples "
+                "that have both, or leave it out.",
+                UserWarning,
+                stacklevel=4,
+            )

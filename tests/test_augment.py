@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from skcentrobind._augment import AUGMENTATIONS, gaussian, marginal, mask
-from skcentrobind._build import UserAugmentation
+from skcentrobind._augment import AUGMENTATIONS, UserAugmentation, gaussian, marginal, mask
 from skcentrobind._encoders import IdentityEncoder
 from skcentrobind._module import BindModule, View
 

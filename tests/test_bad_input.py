@@ -268,6 +268,10 @@ PARAMETERS = {
     "factory of no module": (
         {"encoder": ["mlp", lambda d, k: "mlp", "mlp"]}, T, ["'text'", "torch.nn.Module", "str"],
     ),
+    "factory of another signature": (
+        {"encoder": ["mlp", lambda d: nn.Linear(d, 4), "mlp"]}, V,
+        ["'text'", "(n_features, n_components) = (5, 4)"],
+    ),
     "identity of the wrong width": (
         {"encoder": {"image": "linear", "text": "identity", "audio": "linear"}}, V,
         ["'text'", "n_components=4", "5", "n_components=5"],
@@ -286,6 +290,9 @@ PARAMETERS = {
 
 OTHER = {
     # id: (what is done, exception, words)
+    "weights of letters": (
+        lambda: WeightedAnchor("abc"), V, ["one number for each modality", "'abc'"],
+    ),
     "unknown anchor": (
         lambda: fixed(anchor="txt").fit(DATA), V, ["'txt'", "['image', 'text', 'audio']"],
     ),
@@ -507,6 +514,29 @@ def test_constant_columns_warn():
         centro().fit(put(2.0, slice(None), [1, 4]))
 
 
+def test_a_modality_that_never_meets_the_anchor_warns():
+    apart = put(np.nan, slice(0, 20), slice(None)) | {"image": IMAGE.copy()}
+    apart["image"][20:] = np.nan  # 'text' has the other half of the samples
+    with pytest.warns(UserWarning, match="'text' shares fewer than 2 samples with 'image'"):
+        fixed(anchor="image").fit(apart)
+    with pytest.warns(UserWarning, match="'a' shares fewer than 2 samples with 'b'") as caught:
+        centro().fit({"a": apart["image"], "b": apart["text"]})
+    assert len(caught) == 2
+    fixed(anchor="audio").fit(apart)
+    centro().fit(apart)
+
+
+def test_partial_fit_that_diverges_leaves_nothing_that_could_be_used():
+    bind = centro(augmentation=lambda x, generator: x / flaw).set_params(random_state=0)
+    flaw = 1.0
+    bind.fit(DATA)
+    flaw = 0.0
+    with pytest.raises(ValueError, match="diverged"):
+        bind.partial_fit(DATA)
+    with pytest.raises(NotFittedError):
+        bind.transform(DATA)
+
+
 def test_data_that_are_only_unusual_are_fine():
     # The other side of the table: nothing here may be refused.
     few = {name: array[:2] for name, array in DATA.items()}
@@ -515,7 +545,8 @@ def test_data_that_are_only_unusual_are_fine():
     assert np.isfinite(centro().fit_transform(put(1e12))).all()
     assert np.isfinite(centro().fit_transform([TEXT.tolist(), AUDIO.tolist()])).all()
     assert np.isfinite(centro().fit_transform(TEXT.tolist())).all()
-    assert np.isfinite(centro().fit_transform(alternating())).all()
+    with pytest.warns(UserWarning, match="is not bound"):
+        assert np.isfinite(centro().fit_transform(alternating())).all()
     assert np.isfinite(centro().fit_transform([torch.from_numpy(TEXT), AUDIO > 0])).all()
     assert np.isfinite(centro(modalities=[[0, 1], (1, 2), range(5)]).fit_transform(MATRIX)).all()
     assert np.isfinite(fitted().transform(put(np.nan, 3, slice(None)))).all()

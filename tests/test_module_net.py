@@ -218,7 +218,7 @@ def test_standardisation_is_exact_in_any_chunks(chunk, dtype):
         image[::3] = np.nan
     with mock.patch.object(_data, "_CHUNK_VALUES", chunk):
         scalers = fit_scalers(Modalities({"image": image, "time": time}))
-        outs = [prepare_rows(x, s) for x, s in zip((image, time), scalers, strict=True)]
+        outs = [prepare_rows("x", x, s) for x, s in zip((image, time), scalers, strict=True)]
     for out, array in zip(outs, (image, time), strict=True):
         expected = np.transpose([standardised(c) for c in array.reshape(20, -1).T])
         assert out.dtype == np.float32
@@ -233,7 +233,7 @@ def test_long_stretches_without_a_modality(absent):
     with mock.patch.object(_data, "_CHUNK_VALUES", 8):  # four rows
         (scaler,) = fit_scalers(Modalities([X]))
     expected = np.transpose([standardised(c) for c in X.T])
-    assert_allclose(prepare_rows(X, scaler), expected, atol=1e-6)
+    assert_allclose(prepare_rows("x", X, scaler), expected, atol=1e-6)
 
 
 def test_prepared_rows_without_a_scaler():
@@ -241,7 +241,7 @@ def test_prepared_rows_without_a_scaler():
     X[1] = np.nan
     out = np.full((4, 3), 7, dtype=np.float32)
     with mock.patch.object(_data, "_CHUNK_VALUES", 4):
-        assert prepare_rows(X, None, out=out) is out
+        assert prepare_rows("x", X, None, out=out) is out
     assert_array_equal(out, [[0, 1, 2], [0, 0, 0], [6, 7, 8], [9, 10, 11]])
 
 
@@ -252,7 +252,7 @@ def test_constant_columns():
     with pytest.warns(UserWarning, match="Modality 'a': 1 of 3 columns are constant"):
         scalers = fit_scalers(Modalities({"a": X}))
     new = np.array([[1.0, 5e9, 1.0], [np.nan] * 3])
-    out = prepare_rows(new, scalers[0])
+    out = prepare_rows("a", new, scalers[0])
     assert out[0, 1] == 0
     assert out[0, [0, 2]].all()
     assert not out[1].any()

@@ -50,7 +50,7 @@ class WeightedAnchor(BaseAnchor):
         self.weights = weights
         self.register_buffer("_w", None)
         if not isinstance(weights, dict):
-            self._w = torch.as_tensor(weights, dtype=torch.float32)
+            self._w = _as_weights(weights)
 
     def prepare(self, names):
         """Check that there is one usable weight for each modality."""
@@ -62,7 +62,7 @@ class WeightedAnchor(BaseAnchor):
                     f"modalities are {list(names)}; give one weight for each of them."
                 )
             weights = [weights[name] for name in names]
-        self._w = torch.as_tensor(weights, dtype=torch.float32)
+        self._w = _as_weights(weights)
         if self._w.shape != (len(names),):
             raise ValueError(
                 f"WeightedAnchor got {self._w.numel()} weights for {len(names)} modalities "
@@ -87,6 +87,16 @@ class WeightedAnchor(BaseAnchor):
     def extra_repr(self):
         """Show the weights."""
         return f"{self.weights}"
+
+
+def _as_weights(weights):
+    try:
+        return torch.as_tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as exc:
+        raise ValueError(
+            "WeightedAnchor needs one number for each modality, as a sequence or a dict by name, "
+            f"got {weights!r}."
+        ) from exc
 
 
 class MedianAnchor(BaseAnchor):

@@ -69,6 +69,10 @@ class BaseAnchor(nn.Module):
         """Return the indices of the modalities whose encoders never learn, a tuple."""
         return ()
 
+    def sources(self):
+        """Return the positions of the modalities that an anchor is made of, None for all."""
+        return None
+
     def aggregate(self, z, present):
         """Return one anchor a sample.
 

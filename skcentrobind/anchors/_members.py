@@ -116,6 +116,10 @@ class FixedAnchor(BaseAnchor):
             f"anchor must be the name or the position of a modality of {names}, got {anchor!r}."
         )
 
+    def sources(self):
+        """Return the positions of the anchor modalities."""
+        return self._indices
+
     def frozen(self):
         """Return the anchors' positions if they are frozen."""
         return self._frozen
