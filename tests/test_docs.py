@@ -24,7 +24,7 @@ IGNORED = {
 }
 
 #: What anchors inherit from `BaseAnchor` is documented there.
-INHERITED = {"aggregate", "frozen", "prepare", "targets", "extra_repr", "forward"}
+INHERITED = {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr", "forward"}
 
 
 def public_objects():
