@@ -536,6 +536,7 @@ def rarely_together(X):
     return arrays
 
 
+@pytest.mark.filterwarnings("ignore:Modality .* shares fewer than 2 samples")
 def test_early_stopping_where_held_out_rows_hardly_overlap(X, binder):
     bind = binder(early_stopping=True, validation_fraction=0.5).fit(rarely_together(X))
     assert all(0 < score <= 1 for score in bind.validation_scores_)
