@@ -16,11 +16,15 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
+    "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "rendered", "sg_execution_times.rst"]
+# CONTRIBUTING.md and CHANGES.md link to headings of their own and to files beside them.
+myst_heading_anchors = 2
+suppress_warnings = ["myst.xref_missing"]
 # Single backticks in docstrings are code.
 default_role = "literal"
 autosummary_generate = True
@@ -47,21 +51,20 @@ html_theme_options = {
 }
 # Pages without subpages have nothing to show on the left.
 html_sidebars = {
-    page: [] for page in ("api", "auto_examples/*", "changes", "paper", "results", "user_guide")
+    page: []
+    for page in (
+        "api",
+        "auto_examples/*",
+        "changes",
+        "coming_from_*",
+        "contributing",
+        "paper",
+        "peers",
+        "results",
+        "user_guide",
+    )
 }
 html_show_sourcelink = False
-
-
-def write_changes(app):
-    """Turn CHANGES.md, of which headings and links differ, into reStructuredText."""
-    text = (HERE.parent / "CHANGES.md").read_text(encoding="utf-8")
-    text = re.sub(r"\[([^]]+)\]\((http[^)]+)\)", r"`\1 <\2>`__", text)
-    for marks, line in (("###", "~"), ("##", "-"), ("#", "=")):
-        heading = re.compile(rf"^{marks} \[?([^]\n]+)\]?(.*)$", flags=re.MULTILINE)
-        text = heading.sub(lambda m, line=line: f"{m[1]}{m[2]}\n{line * len(m[1] + m[2])}", text)
-    target = HERE / "generated" / "changes.txt"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
 
 
 def escape_shapes(app, what, name, obj, options, lines):
@@ -70,5 +73,4 @@ def escape_shapes(app, what, name, obj, options, lines):
 
 
 def setup(app):
-    app.connect("builder-inited", write_changes)
     app.connect("autodoc-process-docstring", escape_shapes, priority=900)
