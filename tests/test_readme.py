@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skcentrobind
@@ -75,6 +76,20 @@ def test_the_blocks_of_a_page_print_what_it_says(page):
             assert re.sub(r"\d+\.\d+", "#", last.rstrip("\n")) == shown
             # Another processor may round differently in every step of the training.
             assert numbers(last) == pytest.approx(numbers(body), abs=0.03)
+
+
+def test_the_blocks_of_the_landing_page_run():
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(40, 3))
+    arrays = {
+        f"X_{name}": latent @ rng.normal(size=(3, 5)) for name in ("image", "text", "audio")
+    }
+    namespace = {"__name__": "landing", **arrays, "new_texts": arrays["X_text"][:2]}
+    namespace["y"] = np.arange(40) % 2
+    for _, body in page_blocks(ROOT / "docs" / "index.rst"):
+        run(body, namespace)
+    assert namespace["best"].shape == (2,)
 
 
 def test_numbers_are_those_of_the_stored_results():
