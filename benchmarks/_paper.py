@@ -92,7 +92,7 @@ SETTINGS = {
     "encoder": {
         "n_components": 12,
         "encoder": "mlp",
-        "hidden_layer_sizes": [32],
+        "hidden_layer_sizes": [128],
         "temperature": 0.2,
         "augmentation": "gaussian",
         "augmentation_scale": 0.3,
