@@ -14,7 +14,6 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images" / "paper"
 
 #: Benchmark of the paper, in the order of the README -> figure -> (alternative text, caption).
 REPRODUCTION = {
-    "calibrate_paper": {},
     "bench_table3": {},
     "bench_table4": {},
     "bench_modalities": {},
@@ -58,6 +57,7 @@ REPRODUCTION = {
             "Left: how often Theorem 3.1 fails. Right: the loss within the corrected bound.",
         ),
     },
+    "calibrate_paper": {},
     "bench_sensitivity": {
         "sensitivity_temperature": ("Accuracy and retrieval against the temperature.", ""),
         "sensitivity_n_components": (

@@ -1,10 +1,10 @@
 """
-====================================
+======================================
 Against canonical correlation analysis
-====================================
+======================================
 
-CCA is the classical way to bring two arrays into one space. The metrics take embeddings from anywhere, so
-both are judged by the same code.
+CCA is the classical way to bring two arrays into one space. The metrics take embeddings from
+anywhere, so both are judged by the same code.
 """
 
 # %%
@@ -23,8 +23,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# The number of components of CCA matters, so it is chosen on a part of the training rows, as everything
-# else would be.
+# The number of components of CCA matters, so it is chosen on a part of the training rows, as
+# everything else would be.
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import mean_reciprocal_rank, retrieval_report
@@ -55,9 +55,7 @@ from sklearn.preprocessing import StandardScaler
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import cross_modal_accuracy
 
-embeddings = {
-    "CCA": [cca_embeddings(n_components, X_train, part) for part in (X_train, X_test)]
-}
+embeddings = {"CCA": [cca_embeddings(n_components, X_train, part) for part in (X_train, X_test)]}
 for encoder in ("linear", "residual"):
     bind = CentroBindTransformer(encoder=encoder, max_epochs=40, random_state=0).fit(X_train)
     embeddings[f"CentroBind, {encoder}"] = [

@@ -3,15 +3,15 @@
 Centroid, median, or a chosen modality?
 =======================================
 
-The anchor is what embeddings are pulled towards. ImageBind takes one modality; the centroid takes what all
-of them know. The difference is largest where the chosen modality is a poor one.
+The anchor is what embeddings are pulled towards. ImageBind takes one modality; the centroid takes
+what all of them know. The difference is largest where the chosen modality is a poor one.
 """
 
 # %%
 # Data and fits
 # -------------
-# Four feature sets of handwritten digits, of which `mor` is poor. Fixed anchors are pre-trained on their
-# own rows, then frozen.
+# Four feature sets of handwritten digits, of which `mor` is poor. Fixed anchors are pre-trained on
+# their own rows, then frozen.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -56,8 +56,8 @@ pd.DataFrame(rows).T.round(3)
 # %%
 # How they learn
 # --------------
-# The losses of different anchors are not comparable in height: the centroid has one term more than a
-# frozen anchor. Compare when they level off.
+# The losses of different anchors are not comparable in height: the centroid has one term more than
+# a frozen anchor. Compare when they level off.
 
 import matplotlib.pyplot as plt
 

@@ -1,11 +1,12 @@
 """
-==================================================
+===================================================
 Train in one modality, classify in another: Table 2
-==================================================
+===================================================
 
-In a shared space a classifier does not care which modality an embedding came from. So it can be trained
-where labels are, and used where they are not. The paper reports this as a matrix: the modality that
-the probe was trained on against the one it is tested on, for several levels of top-k accuracy.
+In a shared space a classifier does not care which modality an embedding came from. So it can be
+trained where labels are, and used where they are not. The paper reports this as a matrix: the
+modality that the probe was trained on against the one it is tested on, for several levels of top-k
+accuracy.
 """
 
 # %%
@@ -43,8 +44,8 @@ table["top-3"].round(2)
 # %%
 # Against a fixed anchor
 # ----------------------
-# The same with everything bound to the Fourier coefficients `fou`, which do not see whether a digit is
-# a 6 or a 9, since these differ by a rotation.
+# The same with everything bound to the Fourier coefficients `fou`, which do not see whether a digit
+# is a 6 or a 9, since these differ by a rotation.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -3,8 +3,9 @@
 Missing modalities, in fit and in transform
 ===========================================
 
-A third of all entries is gone: most samples lack some modality. A row of NaN says so, and that is all
-there is to do. Absent rows are never encoded; the anchor of a sample is the centroid of what is there.
+A third of all entries is gone: most samples lack some modality. A row of NaN says so, and that is
+all there is to do. Absent rows are never encoded; the anchor of a sample is the centroid of what is
+there.
 """
 
 # %%
@@ -25,10 +26,7 @@ def punch(X, share, seed):
     empty = np.flatnonzero(absent.all(axis=1))
     absent[empty, rng.integers(X.n_modalities, size=len(empty))] = False
     return Modalities(
-        {
-            name: np.where(absent[:, [m]], np.nan, array)
-            for m, (name, array) in enumerate(X.items())
-        }
+        {name: np.where(absent[:, [m]], np.nan, array) for m, (name, array) in enumerate(X.items())}
     )
 
 
@@ -44,8 +42,8 @@ print(f"{complete.sum()} of {len(complete)} training samples are complete")
 # %%
 # Fit on what there is
 # --------------------
-# The alternative that everybody knows: drop what is incomplete. Both are judged on the same test rows, pair
-# by pair on the samples that have both modalities.
+# The alternative that everybody knows: drop what is incomplete. Both are judged on the same test
+# rows, pair by pair on the samples that have both modalities.
 
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import retrieval_report
@@ -65,9 +63,9 @@ for name, data in fits.items():
 # %%
 # Transform
 # ---------
-# `transform_modalities` leaves NaN where a sample lacks a modality; `transform` fills the gap with the
-# mean of the sample's other embeddings, so that a classifier gets complete rows. A whole modality may
-# be absent: pass None.
+# `transform_modalities` leaves NaN where a sample lacks a modality; `transform` fills the gap with
+# the mean of the sample's other embeddings, so that a classifier gets complete rows. A whole
+# modality may be absent: pass None.
 
 from sklearn.linear_model import LogisticRegression
 

@@ -1,19 +1,19 @@
 """
-=================================================
+===================================================
 Find a patch of a photograph by what lies beside it
-=================================================
+===================================================
 
-Retrieval as it is used: an index over one modality, queries from another. Two photographs are cut into
-small patches. Each patch has three modalities: its colours, its texture, and the texture of its
-neighbour on the right. Which patches could lie to the left of a given texture?
+Retrieval as it is used: an index over one modality, queries from another. Two photographs are cut
+into small patches. Each patch has three modalities: its colours, its texture, and the texture of
+its neighbour on the right. Which patches could lie to the left of a given texture?
 """
 
 # %%
 # Patches and their modalities
 # ----------------------------
-# The two photographs come with scikit-learn. Neighbours overlap by nothing, so what binds them is what
-# the picture shows, not common pixels. Training and test patches come from different halves of the
-# photographs, the upper and the lower.
+# The two photographs come with scikit-learn. Neighbours overlap by nothing, so what binds them is
+# what the picture shows, not common pixels. Training and test patches come from different halves of
+# the photographs, the upper and the lower.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,8 +70,8 @@ print(f"{len(X_test)} test patches; chance for recall@10 is {10 / len(X_test):.3
 report.round(3)
 
 # %%
-# This is a hard task: many patches of sky or of a roof fit many others. Ranks well above chance are all
-# that can be had, and more than raw features allow, which cannot be compared across modalities.
+# This is a hard task: many patches of sky or of a roof fit many others. Ranks well above chance are
+# all that can be had, and more than raw features allow, which cannot be compared across modalities.
 #
 # An index and a query
 # --------------------

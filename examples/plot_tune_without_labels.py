@@ -1,10 +1,10 @@
 """
-=====================================================
+======================================================
 Tune temperature and aggregator without a single label
-=====================================================
+======================================================
 
-Which temperature is right? A retrieval score needs no classes: it asks whether a sample's embedding in
-one modality finds the same sample in another. Here stock `GridSearchCV` tunes by it, and only
+Which temperature is right? A retrieval score needs no classes: it asks whether a sample's embedding
+in one modality finds the same sample in another. Here stock `GridSearchCV` tunes by it, and only
 afterwards the labels are asked whether the choice was good.
 """
 
@@ -25,8 +25,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 # %%
 # Search
 # ------
-# `make_retrieval_scorer` makes a scorer for `scoring=`. It is called with the estimator and the held-out
-# rows of a fold, and looks at all ordered pairs of modalities unless told which.
+# `make_retrieval_scorer` makes a scorer for `scoring=`. It is called with the estimator and the
+# held-out rows of a fold, and looks at all ordered pairs of modalities unless told which.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -43,11 +43,11 @@ print(f"recall@1 {search.best_score_:.3f} with {search.best_params_}")
 # %%
 # What would the labels have chosen?
 # ----------------------------------
-# For each candidate, refitted on all training rows, the accuracy of a linear probe on the test rows.
+# For each candidate, refitted on all training rows, the accuracy of a linear probe on the test
+# rows.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import ParameterGrid
 
 from skcentrobind.metrics import probe_accuracy
 

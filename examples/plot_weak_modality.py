@@ -1,11 +1,11 @@
 """
-==========================
+===============================
 Which modality is the weak one?
-==========================
+===============================
 
-A shared space is as good as its modalities, and they are not equally good. Four questions, each with
-its number and its picture: can they find each other, how much do they know of each other, is there a
-gap between them, and what does each know of the classes?
+A shared space is as good as its modalities, and they are not equally good. Four questions, each
+with its number and its picture: can they find each other, how much do they know of each other, is
+there a gap between them, and what does each know of the classes?
 """
 
 # %%
@@ -29,7 +29,8 @@ Z = bind.transform_modalities(X_test)
 # %%
 # Can they find each other?
 # -------------------------
-# From the modality of the row to that of the column. What is pale is weak, as a query or as a target.
+# From the modality of the row to that of the column. What is pale is weak, as a query or as a
+# target.
 
 from skcentrobind.plotting import RetrievalDisplay
 
@@ -39,10 +40,10 @@ plt.show()
 # %%
 # How much do they know of each other?
 # ------------------------------------
-# InfoNCE bounds the mutual information of two modalities from below. The diagonal compares a modality with
-# its own augmented rows. The paper lists three things that a fixed anchor loses, and they are all in
-# this matrix: what the anchor does not know (its row), what a modality knows of itself (the diagonal),
-# and what the others share without it (the rest).
+# InfoNCE bounds the mutual information of two modalities from below. The diagonal compares a
+# modality with its own augmented rows. The paper lists three things that a fixed anchor loses, and
+# they are all in this matrix: what the anchor does not know (its row), what a modality knows of
+# itself (the diagonal), and what the others share without it (the rest).
 
 from skcentrobind.plotting import InformationDisplay
 
@@ -54,7 +55,7 @@ plt.show()
 # ---------------
 # Distances between the means of the modalities; 0 is no gap, and 2 the most that can be.
 
-from skcentrobind.metrics import alignment, modality_gap
+from skcentrobind.metrics import alignment
 from skcentrobind.plotting import ModalityGapDisplay
 
 ModalityGapDisplay.from_embeddings(Z)

@@ -3,9 +3,9 @@
 Start here: bind your own arrays and judge them
 ===============================================
 
-Three arrays that describe the same samples are all you need. Here they are the measurements of
-569 breast cancer biopsies: mean, standard error and worst value of ten properties of the cell
-nuclei, ten columns each. Put your own arrays in their place; the rest of the page stays as it is.
+Three arrays that describe the same samples are all you need. Here they are the measurements of 569
+breast cancer biopsies: mean, standard error and worst value of ten properties of the cell nuclei,
+ten columns each. Put your own arrays in their place; the rest of the page stays as it is.
 """
 
 # %%
@@ -50,8 +50,8 @@ report.round(2)
 #
 # Are they good for my task?
 # --------------------------
-# A probe is a simple classifier on frozen embeddings. Compare it with the same classifier on the raw
-# arrays: if the raw ones win by far, do not bind.
+# A probe is a simple classifier on frozen embeddings. Compare it with the same classifier on the
+# raw arrays: if the raw ones win by far, do not bind.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression

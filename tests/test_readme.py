@@ -82,9 +82,7 @@ def test_the_blocks_of_the_landing_page_run():
     pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(40, 3))
-    arrays = {
-        f"X_{name}": latent @ rng.normal(size=(3, 5)) for name in ("image", "text", "audio")
-    }
+    arrays = {f"X_{name}": latent @ rng.normal(size=(3, 5)) for name in ("image", "text", "audio")}
     namespace = {"__name__": "landing", **arrays, "new_texts": arrays["X_text"][:2]}
     namespace["y"] = np.arange(40) % 2
     for _, body in page_blocks(ROOT / "docs" / "index.rst"):
