@@ -131,12 +131,12 @@ def band(axis, x, values, label=None, **options):
         axis.fill_between(x, mean - sd, mean + sd, color=options["color"], alpha=0.12, lw=0)
 
 
-def save(figure, name):
-    """Write docs/images/paper/<name>.png."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
+def save(figure, name, folder=IMAGES):
+    """Write <name>.png into a folder, by default docs/images/paper."""
+    folder.mkdir(parents=True, exist_ok=True)
     for axis in figure.axes:
         axis.spines[["top", "right"]].set_visible(False)
-    path = IMAGES / f"{name}.png"
+    path = folder / f"{name}.png"
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110)
     plt.close(figure)

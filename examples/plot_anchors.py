@@ -48,7 +48,7 @@ for name, binder in binders.items():
     accuracy = probe_accuracy(binder, probe, X_train, y_train, X_test, y_test, top_k=(1,))["top-1"]
     rows[name] = {
         "recall@1": report["recall@1"].mean(),
-        "probe, one modality": accuracy[X.names].mean(),
+        "probe, one modality": accuracy[list(X.names)].mean(),
         "probe, all": accuracy["concatenated"],
     }
 pd.DataFrame(rows).T.round(3)

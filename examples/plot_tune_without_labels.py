@@ -58,7 +58,9 @@ for score, setting in zip(
 ):
     fitted = bind.set_params(**setting).fit(X_train)
     accuracy = probe_accuracy(fitted, probe, X_train, y_train, X_test, y_test, top_k=(1,))["top-1"]
-    rows.append({**setting, "recall@1, no labels": score, "accuracy": accuracy[X.names].mean()})
+    rows.append(
+        {**setting, "recall@1, no labels": score, "accuracy": accuracy[list(X.names)].mean()}
+    )
 table = pd.DataFrame(rows)
 table.round(3)
 

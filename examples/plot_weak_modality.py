@@ -45,9 +45,16 @@ plt.show()
 # they are all in this matrix: what the anchor does not know (its row), what a modality knows of
 # itself (the diagonal), and what the others share without it (the rest).
 
+import numpy as np
+
+from skcentrobind import Modalities
 from skcentrobind.plotting import InformationDisplay
 
-InformationDisplay.from_estimator(bind, X_test)
+rng = np.random.default_rng(0)
+X_noisy = Modalities(
+    {name: x + 0.3 * x.std(axis=0) * rng.normal(size=x.shape) for name, x in X_test.items()}
+)
+InformationDisplay.from_estimator(bind, X_test, X_noisy)
 plt.show()
 
 # %%
