@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import (
-    _retrieval,
+    _ranks,
     mean_reciprocal_rank,
     median_rank,
     recall_at_k,
@@ -78,9 +78,9 @@ def embeddings(draw, n_modalities=2, gaps=False):
 
 
 @fast
-@given(embeddings(), st.sampled_from([1, 7, 30, 2**23]))
-def test_ranks_equal_loops(pair, chunk):
-    with mock.patch.object(_retrieval, "_CHUNK_VALUES", chunk):
+@given(embeddings(), st.sampled_from([1, 3, 7, 30]), st.sampled_from([1, 2, 32]))
+def test_ranks_equal_loops(pair, chunk, crowded):
+    with mock.patch.multiple(_ranks, _ROWS=chunk, _COLUMNS=chunk, _CROWDED=crowded):
         ranks = retrieval_ranks(*pair)
     assert_array_equal(ranks, ranks_by_hand(*pair))
 
@@ -116,8 +116,8 @@ def test_ranks_depend_on_angles_only(pair, seed, scale):
 def test_collapsed_space_ranks_at_chance(n_samples, dtype):
     rng = np.random.default_rng(0)
     Z = np.tile(unit(rng, 33).astype(dtype), (n_samples, 1))
-    for chunk in (3 * n_samples, 2**23):
-        with mock.patch.object(_retrieval, "_CHUNK_VALUES", chunk):
+    for crowded in (32, 2 * n_samples):
+        with mock.patch.object(_ranks, "_CROWDED", crowded):
             assert_array_equal(retrieval_ranks(Z, Z), (n_samples + 1) / 2)
 
 
@@ -238,14 +238,14 @@ holey = np.array([[1.0, 0, 0], [np.nan] * 3, [0, np.inf, 0]])
         (lambda: median_rank(ok[:0], ok[:0]), ["at least one row", "(0, 3)"]),
         (lambda: recall_at_k(holey, ok), ["queries has NaN", "2 of 3 rows", "first in row 1"]),
         (lambda: median_rank(ok, holey), ["gallery has NaN", "retrieval_report"]),
-        (lambda: recall_at_k(ok, ok, k=0), ["k must be at least 1, got 0"]),
+        (lambda: recall_at_k(ok, ok, k=0), ["k must be a whole number of at least 1, got 0"]),
         (lambda: mean_reciprocal_rank([ok]), ["at least two modalities", "got 1 modalities"]),
         (lambda: mean_reciprocal_rank([]), ["got 0 modalities"]),
         (lambda: mean_reciprocal_rank([ok[:1], ok[:1]]), ["share at least two samples"]),
         (lambda: mean_reciprocal_rank(ok), ["'modality0'", "got shape (3,)"]),
         (lambda: mean_reciprocal_rank({"a": ok, "b": ok[:2]}), ["[3, 2] for ['a', 'b']"]),
         (lambda: retrieval_report([ok, ok[:2]]), ["same number of samples"]),
-        (lambda: retrieval_report([ok, ok[:, :2]]), ["same shape"]),
+        (lambda: retrieval_report([ok, ok[:, :2]]), ["same number of components", "[3, 2]"]),
         (
             lambda: mean_reciprocal_rank([ok, ok], present=np.ones((3, 2))),
             ["(n_modalities, n_samples) = (2, 3), got (3, 2)"],
