@@ -57,7 +57,9 @@ def embeddings(Z, present=None, *, same_width=True):
     checked : Embeddings
     """
     names, arrays = unpack(Z)
-    arrays = [as_matrix(z, f"embeddings of '{name}'") for name, z in zip(names, arrays, strict=True)]
+    arrays = [
+        as_matrix(z, f"embeddings of '{name}'") for name, z in zip(names, arrays, strict=True)
+    ]
     _check_equal([len(z) for z in arrays], names, "number of samples")
     if same_width:
         _check_equal([z.shape[1] for z in arrays], names, "number of components")

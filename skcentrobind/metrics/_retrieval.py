@@ -56,7 +56,7 @@ def retrieval_ranks(queries, gallery):
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
             f"the other; got {queries.shape} and {gallery.shape}."
         )
-    return compute_ranks(queries, gallery)
+    return compute_ranks([queries], gallery, [(0,)])[0]
 
 
 def recall_at_k(queries, gallery, k=1):
@@ -236,11 +236,21 @@ def _subset_pairs(n_modalities):
 
 
 def _ranks_of(Z, pairs):
-    """Yield (query, gallery, ranks) for the pairs that at least two samples can answer."""
+    """Return [(query, gallery, ranks)] for the pairs that at least two samples can answer."""
+    # Queries that look for the same rows of a gallery share the products with it.
+    groups = {}
     for query, gallery in pairs:
-        *asked, found = Z.shared(*query, gallery)
-        if len(found) > 1:
-            yield query, gallery, compute_ranks(np.mean(asked, axis=0), found)
+        rows = Z.present[[*query, gallery]].all(axis=0)
+        if rows.sum() > 1:
+            groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
+    found = {}
+    for (gallery, _), (rows, queries) in groups.items():
+        members = sorted({m for query in queries for m in query})
+        positions = [tuple(members.index(m) for m in query) for query in queries]
+        arrays = [Z.arrays[m][rows] for m in members]
+        ranks = compute_ranks(arrays, Z.arrays[gallery][rows], positions)
+        found |= {(query, gallery): r for query, r in zip(queries, ranks, strict=True)}
+    return [(*pair, found[pair]) for pair in pairs if pair in found]
 
 
 def _as_queries(queries):
