@@ -5,7 +5,6 @@ import platform
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from skcentrobind._centrobind import CentroBindTransformer
 from skcentrobind._fixed_anchor import FixedAnchorBindTransformer
 from skcentrobind._modalities import Modalities
 from skcentrobind.datasets import load_multiple_features
-from skcentrobind.metrics import retrieval_ranks
+from skcentrobind.metrics import cross_modal_accuracy, probe_accuracy, retrieval_report
 
 KS = (1, 5)
 RAW = "raw features"
@@ -141,28 +140,23 @@ def evaluate(method, estimator, split):
     start = time.perf_counter()
     estimator.fit(split.X_train)
     seconds = time.perf_counter() - start
-    Z_train = estimator.transform_modalities(split.X_train).arrays
+    Z_train = estimator.transform_modalities(split.X_train)
     Z_test = estimator.transform_modalities(split.X_test)
-    probes = [_probe().fit(z, split.y_train) for z in Z_train]
-    transfer = np.array([[p.score(z, split.y_test) for z in Z_test.arrays] for p in probes])
-    together = _probe().fit(np.hstack(Z_train), split.y_train)
+    labelled = Z_train, split.y_train, Z_test, split.y_test
+    transfer = cross_modal_accuracy(None, _probe(), *labelled, top_k=[1]).to_numpy()
+    together = _probe().fit(np.hstack(Z_train.arrays), split.y_train)
     accuracy = together.score(np.hstack(Z_test.arrays), split.y_test)
-    recall = _recalls(Z_test.arrays)
+    recall = _recalls(Z_test)
     probe = np.append(transfer.diagonal(), accuracy)
     return Result(method, probe, recall, transfer, seconds, Z_test, estimator)
 
 
 def evaluate_raw(split):
     """Probe the standardised features themselves; there is no common space to search."""
-    pairs = list(zip(split.X_train.arrays, split.X_test.arrays, strict=True))
-    pairs.append((np.hstack(split.X_train.arrays), np.hstack(split.X_test.arrays)))
-    accuracy = [
-        make_pipeline(StandardScaler(), _probe())
-        .fit(x_train, split.y_train)
-        .score(x_test, split.y_test)
-        for x_train, x_test in pairs
-    ]
-    return Result(RAW, np.array(accuracy))
+    probe = make_pipeline(StandardScaler(), _probe())
+    labelled = split.X_train, split.y_train, split.X_test, split.y_test
+    accuracy = probe_accuracy(None, probe, *labelled, top_k=[1])["top-1"]
+    return Result(RAW, accuracy.to_numpy())
 
 
 def mean_between(matrix):
@@ -196,14 +190,11 @@ def _probe():
     return LogisticRegression(max_iter=1000)
 
 
-def _recalls(embeddings):
+def _recalls(Z):
     """Recall@k for all ordered pairs; the diagonal, where a modality finds itself, is NaN."""
-    recall = {k: np.full((len(embeddings), len(embeddings)), np.nan) for k in KS}
-    for q, g in permutations(range(len(embeddings)), 2):
-        ranks = retrieval_ranks(embeddings[q], embeddings[g])
-        for k in KS:
-            recall[k][q, g] = np.mean(ranks <= k)
-    return recall
+    report, names = retrieval_report(Z, ks=KS), Z.names
+    tables = {k: report[f"recall@{k}"].unstack() for k in KS}
+    return {k: table.loc[list(names), list(names)].to_numpy() for k, table in tables.items()}
 
 
 def _rounded(values):

@@ -239,24 +239,18 @@ def test_probe_columns(paper):
     assert all(0 <= value <= 1 for value in found.values())
 
 
-def test_the_corrected_bound_holds_and_the_printed_one_fails():
+def test_the_printed_bound_needs_a_batch_as_large_as_the_modalities():
     pytest.importorskip("matplotlib")
     bounds = helper("bench_bounds")
     rng = np.random.default_rng(0)
     for n_modalities, batch, temperature in [(4, 16, 0.2), (4, 3, 2.0), (8, 4, 1.0), (1, 5, 0.5)]:
         z = rng.normal(size=(2, n_modalities, batch, 6))
         z /= np.linalg.norm(z, axis=-1, keepdims=True)
-        for backward in (False, True):
-            lower, loss, upper = bounds.sandwich(*z, temperature, backward)
-            assert (lower <= loss + 1e-12).all()
-            assert (loss <= upper + 1e-12).all()
-            if n_modalities == 1:
-                np.testing.assert_allclose(loss, upper)
         left, right = bounds.theorem(*z, temperature)
         assert (left >= right).all() == (batch >= n_modalities)
 
 
-def test_the_bounds_against_a_loop():
+def test_the_printed_bound_against_a_loop():
     pytest.importorskip("matplotlib")
     bounds = helper("bench_bounds")
     rng = np.random.default_rng(1)
@@ -278,6 +272,3 @@ def test_the_bounds_against_a_loop():
             constants += np.log((g.min() + g.max()) ** 2 / (4 * g.min() * g.max()))
         pairs = sum(nce(z_augmented[m], z[i], t * 3 / 4) for m in range(3))
         assert right[i] == pytest.approx(pairs - constants)
-        _, loss, upper = (side[i] for side in bounds.sandwich(z_augmented, z, t, backward=True))
-        assert loss == pytest.approx(nce(z[i], anchor, t))
-        assert upper == pytest.approx(np.mean([nce(z[i], z_augmented[m], t) for m in range(3)]))
