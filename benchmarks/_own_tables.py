@@ -50,8 +50,22 @@ def scaling_tables(content):
     yield Table(title, [c.replace("_", " ") for c in columns], rows)
 
 
+def retrieval_tables(content):
+    """Tables of bench_retrieval."""
+    header = ["samples", "modalities", "components", "queries, galleries", "seconds"]
+    header += ["seconds of cores", "peak MB"]
+    rows = []
+    for row in content["rows"]:
+        sizes = [row[c] for c in ("n_samples", "n_modalities", "n_components", "rows")]
+        rows.append([*sizes, *(number(row[c], 1) for c in ("seconds", "cpu_seconds"))])
+        rows[-1].append(f"{row['peak_MB']:.0f}")
+    title = f"retrieval_report, {content['threads']} threads, medians of {content['repeats']} runs"
+    yield Table(title, header, rows)
+
+
 OWN = {
     "bench_digits": digits_tables,
     "bench_fit": fit_tables,
+    "bench_retrieval": retrieval_tables,
     "bench_scaling": scaling_tables,
 }

@@ -4,19 +4,30 @@ import itertools
 
 import numpy as np
 
-# Similarities held at a time, 64 MB of float64: memory stays bounded for any gallery.
-_CHUNK_VALUES = 2**23
+from skcentrobind.metrics._inputs import (
+    as_matrix,
+    check_finite,
+    check_whole,
+    embeddings,
+    unpack,
+)
+from skcentrobind.metrics._ranks import compute_ranks
+
+_ADVICE = "Leave out samples that lack a modality, as retrieval_report does."
 
 
 def retrieval_ranks(queries, gallery):
     """Rank, among all gallery rows, of the row that belongs to each query.
 
-    Similarity is the inner product, which for unit-length rows is the cosine.
+    Similarity is the inner product, which for unit-length rows is the cosine. Several modalities
+    ask together by the centroid of their embeddings, whose length does not matter for the ranks.
+    The memory needed is bounded, for any size of the gallery.
 
     Parameters
     ----------
     queries : array-like of shape (n_samples, n_components)
-        Row k asks for gallery row k.
+        Row k asks for gallery row k. For queries of several modalities, Modalities or an
+        array-like of shape (n_query_modalities, n_samples, n_components).
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
 
@@ -26,34 +37,26 @@ def retrieval_ranks(queries, gallery):
         1 is best. Among similarities that are equal, but for rounding, the mean of the best and
         the worst rank counts, so that a collapsed space ranks at chance, (n_samples + 1) / 2.
 
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a row has NaN or infinity.
+
     Examples
     --------
     >>> from skcentrobind.metrics import retrieval_ranks
     >>> retrieval_ranks([[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 1], [0, 1]])
     array([1. , 2.5, 1.5])
     """
-    queries, gallery = _finite(queries, "queries"), _finite(gallery, "gallery")
+    queries = _as_queries(queries)
+    gallery = as_matrix(gallery, "gallery")
+    check_finite(gallery, "gallery", _ADVICE)
     if queries.shape != gallery.shape:
         raise ValueError(
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
             f"the other; got {queries.shape} and {gallery.shape}."
         )
-    n_samples, width = queries.shape
-    # Equal rows may differ in the last bits of their products: BLAS adds in various orders.
-    length = np.linalg.norm(queries, axis=1) * np.linalg.norm(gallery, axis=1).max()
-    rounding = np.finfo(np.float64).eps * width * length
-    ranks = np.empty(n_samples)
-    step = max(1, _CHUNK_VALUES // n_samples)
-    for start in range(0, n_samples, step):
-        rows = slice(start, start + step)
-        similarity = queries[rows] @ gallery.T  # (chunk, n_samples)
-        own = np.arange(len(similarity))
-        positive = similarity[own, own + start]
-        upper, lower = positive + rounding[rows], positive - rounding[rows]
-        above = np.count_nonzero(similarity > upper[:, None], axis=1)
-        not_below = np.count_nonzero(similarity >= lower[:, None], axis=1)
-        ranks[rows] = (above + 1 + not_below) / 2  # mean of the best and the worst
-    return ranks
+    return compute_ranks([queries], gallery, [(0,)])[0]
 
 
 def recall_at_k(queries, gallery, k=1):
@@ -63,8 +66,10 @@ def recall_at_k(queries, gallery, k=1):
 
     Parameters
     ----------
-    queries, gallery : array-like of shape (n_samples, n_components)
-        Row k of one belongs to row k of the other.
+    queries : array-like of shape (n_samples, n_components)
+        Row k asks for gallery row k; or several modalities, as in `retrieval_ranks`.
+    gallery : array-like of shape (n_samples, n_components)
+        The candidates.
     k : int, default=1
         How many answers count.
 
@@ -79,8 +84,7 @@ def recall_at_k(queries, gallery, k=1):
     >>> recall_at_k([[1, 0], [1, 0]], [[1, 0], [0, 1]])
     0.5
     """
-    if not k >= 1:
-        raise ValueError(f"k must be at least 1, got {k!r}.")
+    check_whole(k, "k")
     return float(np.mean(retrieval_ranks(queries, gallery) <= k))
 
 
@@ -89,8 +93,10 @@ def median_rank(queries, gallery):
 
     Parameters
     ----------
-    queries, gallery : array-like of shape (n_samples, n_components)
-        Row k of one belongs to row k of the other.
+    queries : array-like of shape (n_samples, n_components)
+        Row k asks for gallery row k; or several modalities, as in `retrieval_ranks`.
+    gallery : array-like of shape (n_samples, n_components)
+        The candidates.
 
     Returns
     -------
@@ -130,34 +136,59 @@ def mean_reciprocal_rank(Z, *, present=None):
     >>> mean_reciprocal_rank([[[1, 0], [1, 0]], [[1, 0], [0, 1]]])
     0.7083333333333333
     """
-    _, arrays = _named(Z)
-    values = [
-        np.mean(1 / retrieval_ranks(arrays[q][rows], arrays[g][rows]))
-        for q, g, rows in _pairs(arrays, present)
-    ]
+    return mean_over_pairs(embeddings(Z, present), lambda ranks: np.mean(1 / ranks))
+
+
+def mean_over_pairs(Z, summary, pairs=None):
+    """Mean of a summary of the ranks over pairs ((query, ...), gallery) of positions.
+
+    Parameters
+    ----------
+    Z : Embeddings
+    summary : callable
+        Number that belongs to an array of ranks.
+    pairs : list, default=None
+        All ordered pairs of one query modality with another one if None.
+
+    Returns
+    -------
+    mean : float
+    """
+    if pairs is None:
+        pairs = _all_pairs(len(Z.names))
+    values = [summary(ranks) for _, _, ranks in _ranks_of(Z, pairs)]
     if not values:
         raise ValueError(
             "Retrieval needs at least two modalities that share at least two samples; "
-            f"got {len(arrays)} modalities."
+            f"got {len(Z.names)} modalities."
         )
     return float(np.mean(values))
 
 
-def retrieval_report(Z, *, ks=(1, 5)):
+def retrieval_report(Z, *, ks=(1, 5), subsets=False):
     """Retrieval from every modality to every other one.
+
+    Chance level is k / n_samples for recall@k and (n_samples + 1) / 2 for the median rank.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones, and a pair is judged on the samples that have both.
+        Embeddings; NaN rows mark absent ones. A pair is judged on the samples that have both, a
+        query of several modalities on those that have all of them and the gallery's; they are the
+        gallery, too.
     ks : sequence of int, default=(1, 5)
         Which recall@k to report.
+    subsets : bool, default=False
+        Whether two or more modalities ask together, too, by the centroid of their embeddings:
+        every subset of the modalities for each of the others. With m modalities these are
+        m (2^(m - 1) - m) further rows, 16 for four modalities.
 
     Returns
     -------
     report : DataFrame
-        One row for each ordered pair (query, gallery), with columns "recall@k" for each k, "mrr",
-        "median_rank" and "n_samples".
+        One row for each (query, gallery), with columns "recall@k" for each k, "mrr",
+        "median_rank" and "n_samples". Names of queries of several modalities are joined, as in
+        "image + text". Rows that fewer than two samples could answer are left out.
 
     Examples
     --------
@@ -168,65 +199,72 @@ def retrieval_report(Z, *, ks=(1, 5)):
     """
     import pandas as pd
 
-    names, arrays = _named(Z)
+    for k in ks:
+        check_whole(k, "k")
+    Z = embeddings(Z)
+    pairs = _all_pairs(len(Z.names))
+    if subsets:
+        pairs += _subset_pairs(len(Z.names))
     rows = {}
-    for q, g, both in _pairs(arrays, None):
-        ranks = retrieval_ranks(arrays[q][both], arrays[g][both])
+    for query, gallery, ranks in _ranks_of(Z, pairs):
         row = {f"recall@{k}": np.mean(ranks <= k) for k in ks}
         row |= {"mrr": np.mean(1 / ranks), "median_rank": np.median(ranks), "n_samples": len(ranks)}
-        rows[names[q], names[g]] = row
+        rows[" + ".join(Z.names[q] for q in query), Z.names[gallery]] = row
+    if not rows:
+        raise ValueError(
+            "Retrieval needs at least two modalities that share at least two samples; "
+            f"got {len(Z.names)} modalities."
+        )
     index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _named(Z):
-    """Names and arrays of embeddings in any form."""
-    if hasattr(Z, "arrays"):
-        names, arrays = Z.names, Z.arrays
-    else:
-        arrays = list(Z.values()) if isinstance(Z, dict) else list(Z)
-        names = list(Z) if isinstance(Z, dict) else [f"modality{m}" for m in range(len(arrays))]
-    arrays = [_matrix(z, f"embeddings of '{name}'") for name, z in zip(names, arrays, strict=True)]
-    lengths = [len(z) for z in arrays]
-    if len(set(lengths)) > 1:
-        raise ValueError(
-            f"All modalities need the same number of samples, got {lengths} for {list(names)}."
-        )
-    return list(names), arrays
+def _all_pairs(n_modalities):
+    return [((q,), g) for q, g in itertools.permutations(range(n_modalities), 2)]
 
 
-def _pairs(arrays, present):
-    """Yield (query, gallery, rows that have both) for all ordered pairs with enough rows."""
-    if present is None:
-        present = [~np.isnan(z).all(axis=1) for z in arrays]
-    present, expected = np.asarray(present, dtype=bool), (len(arrays), *map(len, arrays[:1]))
-    if present.shape != expected:
-        raise ValueError(
-            f"present must be of shape (n_modalities, n_samples) = {expected}, got {present.shape}."
-        )
-    for q, g in itertools.permutations(range(len(arrays)), 2):
-        rows = present[q] & present[g]
+def _subset_pairs(n_modalities):
+    """Every subset of two or more with every modality outside it, small subsets first."""
+    every = range(n_modalities)
+    return [
+        (query, gallery)
+        for size in range(2, n_modalities)
+        for query in itertools.combinations(every, size)
+        for gallery in every
+        if gallery not in query
+    ]
+
+
+def _ranks_of(Z, pairs):
+    """Return [(query, gallery, ranks)] for the pairs that at least two samples can answer."""
+    # Queries that look for the same rows of a gallery share the products with it.
+    groups = {}
+    for query, gallery in pairs:
+        rows = Z.present[[*query, gallery]].all(axis=0)
         if rows.sum() > 1:
-            yield q, g, rows
+            groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
+    found = {}
+    for (gallery, _), (rows, queries) in groups.items():
+        members = sorted({m for query in queries for m in query})
+        positions = [tuple(members.index(m) for m in query) for query in queries]
+        arrays = [Z.arrays[m][rows] for m in members]
+        ranks = compute_ranks(arrays, Z.arrays[gallery][rows], positions)
+        found |= {(query, gallery): r for query, r in zip(queries, ranks, strict=True)}
+    return [(*pair, found[pair]) for pair in pairs if pair in found]
 
 
-def _matrix(values, what):
-    # Whole numbers, as of quantised embeddings, would overflow in products.
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or len(values) == 0:
-        raise ValueError(
-            f"{what} must be of shape (n_samples, n_components) with at least one row, got shape "
-            f"{values.shape}."
-        )
-    return values
-
-
-def _finite(values, what):
-    values = _matrix(values, what)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{what} has NaN or infinity in {len(bad)} of {len(values)} rows, first in row "
-            f"{bad[0]}. Leave out samples that lack a modality, as retrieval_report does."
-        )
-    return values
+def _as_queries(queries):
+    """One array of queries, the centroid if there are several modalities."""
+    several = hasattr(queries, "arrays") or isinstance(queries, dict) or np.ndim(queries) == 3
+    if not several:
+        queries = as_matrix(queries, "queries")
+        check_finite(queries, "queries", _ADVICE)
+        return queries
+    names, arrays = unpack(queries)
+    arrays = [as_matrix(z, f"queries of '{name}'") for name, z in zip(names, arrays, strict=True)]
+    shapes = [z.shape for z in arrays]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"All query modalities must have the same shape, got {shapes}.")
+    for name, z in zip(names, arrays, strict=True):
+        check_finite(z, f"queries of '{name}'", _ADVICE)
+    return np.mean(arrays, axis=0)

@@ -1,6 +1,8 @@
+import itertools
 import statistics
 import subprocess
 import sys
+import tracemalloc
 from unittest import mock
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import (
-    _retrieval,
+    _ranks,
     mean_reciprocal_rank,
     median_rank,
     recall_at_k,
@@ -78,9 +80,9 @@ def embeddings(draw, n_modalities=2, gaps=False):
 
 
 @fast
-@given(embeddings(), st.sampled_from([1, 7, 30, 2**23]))
-def test_ranks_equal_loops(pair, chunk):
-    with mock.patch.object(_retrieval, "_CHUNK_VALUES", chunk):
+@given(embeddings(), st.sampled_from([1, 3, 7, 30]), st.sampled_from([1, 2, 32]))
+def test_ranks_equal_loops(pair, chunk, crowded):
+    with mock.patch.multiple(_ranks, _ROWS=chunk, _COLUMNS=chunk, _CROWDED=crowded):
         ranks = retrieval_ranks(*pair)
     assert_array_equal(ranks, ranks_by_hand(*pair))
 
@@ -116,8 +118,8 @@ def test_ranks_depend_on_angles_only(pair, seed, scale):
 def test_collapsed_space_ranks_at_chance(n_samples, dtype):
     rng = np.random.default_rng(0)
     Z = np.tile(unit(rng, 33).astype(dtype), (n_samples, 1))
-    for chunk in (3 * n_samples, 2**23):
-        with mock.patch.object(_retrieval, "_CHUNK_VALUES", chunk):
+    for crowded in (32, 2 * n_samples):
+        with mock.patch.object(_ranks, "_CROWDED", crowded):
             assert_array_equal(retrieval_ranks(Z, Z), (n_samples + 1) / 2)
 
 
@@ -182,6 +184,89 @@ def test_all_pairs_equal_loops(Z):
         assert_allclose(row, [*counts, mrr, statistics.median(ranks), len(ranks)])
 
 
+@fast
+@given(embeddings(n_modalities=4, gaps=True))
+def test_several_to_one_equals_loops(Z):
+    expected = {}
+    for size in (2, 3):
+        for query in itertools.combinations(range(4), size):
+            for gallery in sorted(set(range(4)) - set(query)):
+                members = [*query, gallery]
+                both = [
+                    k for k in range(len(Z[0])) if not any(np.isnan(Z[m][k]).any() for m in members)
+                ]
+                if len(both) > 1:
+                    centroid = np.array(
+                        [
+                            [
+                                statistics.fmean(c)
+                                for c in zip(*(Z[m][k] for m in query), strict=True)
+                            ]
+                            for k in both
+                        ]
+                    )
+                    ranks = ranks_by_hand(centroid, Z[gallery][both])
+                    expected[query, gallery] = statistics.fmean(1 / r for r in ranks)
+    if not pairs_by_hand(Z):
+        with pytest.raises(ValueError, match="at least two modalities that share"):
+            retrieval_report(Z, subsets=True)
+        return
+    names = ["z", "a", "m", "b"]
+    report = retrieval_report(dict(zip(names, Z, strict=True)), subsets=True)
+    several = report[[" + " in query for query, _ in report.index]]
+    labels = [(" + ".join(names[m] for m in query), names[g]) for query, g in expected]
+    assert list(several.index) == labels
+    assert_allclose(several["mrr"], list(expected.values()), rtol=1e-10)
+    singles = retrieval_report(dict(zip(names, Z, strict=True)))
+    pd.testing.assert_frame_equal(report.iloc[: len(singles)], singles)
+
+
+def test_queries_of_several_modalities():
+    Z = unit(np.random.default_rng(0), 3, 30, 4)
+    expected = retrieval_ranks((Z[0] + Z[1]) / 2, Z[2])
+    for queries in (
+        Z[:2],
+        list(Z[:2]),
+        Z[:2].tolist(),
+        Modalities(list(Z[:2])),
+        {0: Z[0], 1: Z[1]},
+    ):
+        assert_array_equal(retrieval_ranks(queries, Z[2]), expected)
+    assert recall_at_k(Z[:2], Z[2], k=3) == np.mean(expected <= 3)
+    assert median_rank(Z[:2], Z[2]) == np.median(expected)
+    # Opposite embeddings cancel: their centroid knows nothing.
+    assert_array_equal(retrieval_ranks([Z[0], -Z[0]], Z[2]), 15.5)
+
+
+def test_number_of_rows_with_subsets():
+    Z = unit(np.random.default_rng(0), 5, 6, 3)
+    for m in range(2, 6):
+        assert len(retrieval_report(Z[:m], subsets=True)) == m * (2 ** (m - 1) - 1)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_ranks_of_near_ties_are_those_of_float64(size):
+    rng = np.random.default_rng(0)
+    queries = unit(rng, 300, 6)
+    # Copies that float32 cannot tell from one another, and float64 can.
+    gallery = queries[rng.integers(5, size=300)] + 1e-9 * rng.normal(size=(300, 6))
+    similarity = queries @ gallery.T
+    own = np.diag(similarity)[:, None]
+    expected = (similarity > own).sum(axis=1) + 1
+    found = retrieval_ranks(size * queries, size * gallery)
+    assert_array_equal(found, expected)
+    assert len(np.unique(found)) > 100
+
+
+def test_memory_does_not_grow_with_the_gallery():
+    Z = unit(np.random.default_rng(0), 2, 6000, 3)
+    tracemalloc.start()
+    retrieval_ranks(*Z)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # all similarities in float32 take 144 MB
+
+
 def test_form_of_the_report():
     Z = list(unit(np.random.default_rng(0), 3, 8, 4))
     report = retrieval_report(Z, ks=[2])
@@ -238,14 +323,20 @@ holey = np.array([[1.0, 0, 0], [np.nan] * 3, [0, np.inf, 0]])
         (lambda: median_rank(ok[:0], ok[:0]), ["at least one row", "(0, 3)"]),
         (lambda: recall_at_k(holey, ok), ["queries has NaN", "2 of 3 rows", "first in row 1"]),
         (lambda: median_rank(ok, holey), ["gallery has NaN", "retrieval_report"]),
-        (lambda: recall_at_k(ok, ok, k=0), ["k must be at least 1, got 0"]),
+        (lambda: recall_at_k(ok, ok, k=0), ["k must be a whole number of at least 1, got 0"]),
+        (lambda: recall_at_k(ok, ok, k=1.5), ["k must be a whole number", "got 1.5"]),
+        (lambda: retrieval_report([ok, ok], ks=[1, 0]), ["k must be a whole number", "got 0"]),
+        (lambda: retrieval_report([ok]), ["at least two modalities", "got 1 modalities"]),
+        (lambda: retrieval_report([ok, holey]), ["'modality1'", "first in row 2"]),
+        (lambda: retrieval_ranks([ok, holey], ok), ["queries of 'modality1'", "2 of 3 rows"]),
+        (lambda: retrieval_ranks({"a": ok, "b": ok[:2]}, ok), ["same shape", "(2, 3)"]),
         (lambda: mean_reciprocal_rank([ok]), ["at least two modalities", "got 1 modalities"]),
         (lambda: mean_reciprocal_rank([]), ["got 0 modalities"]),
         (lambda: mean_reciprocal_rank([ok[:1], ok[:1]]), ["share at least two samples"]),
         (lambda: mean_reciprocal_rank(ok), ["'modality0'", "got shape (3,)"]),
         (lambda: mean_reciprocal_rank({"a": ok, "b": ok[:2]}), ["[3, 2] for ['a', 'b']"]),
         (lambda: retrieval_report([ok, ok[:2]]), ["same number of samples"]),
-        (lambda: retrieval_report([ok, ok[:, :2]]), ["same shape"]),
+        (lambda: retrieval_report([ok, ok[:, :2]]), ["same number of components", "[3, 2]"]),
         (
             lambda: mean_reciprocal_rank([ok, ok], present=np.ones((3, 2))),
             ["(n_modalities, n_samples) = (2, 3), got (3, 2)"],
@@ -261,7 +352,13 @@ def test_refusals(call, words):
 def test_torch_is_not_needed():
     code = """
 import sys
-sys.modules["torch"] = sys.modules["skorch"] = None  # importing either is an error
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "skorch"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
 import numpy as np
 from skcentrobind import Modalities
 import skcentrobind.metrics as metrics

@@ -1,0 +1,309 @@
+"""Where the embeddings lie: together for one sample, apart for others, using all directions?"""
+
+import numpy as np
+
+from skcentrobind.metrics._inputs import check_positive, embeddings, pair_frame
+
+_BLOCK = 1024
+
+
+def alignment(Z, *, alpha=2):
+    r"""Distance between the embeddings of one sample, for every pair of modalities.
+
+    The mean over the samples of :math:`\|z_{l,k} - z_{m,k}\|^\alpha`. Unrelated unit-length
+    embeddings without a mean have 2 for ``alpha=2``. A collapsed space has 0: read it together with
+    `uniformity`.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings; NaN rows mark absent ones, and a pair is judged on the samples that have both.
+    alpha : float, default=2
+        Power of the distance.
+
+    Returns
+    -------
+    distances : DataFrame of shape (n_modalities, n_modalities)
+        Symmetric with a diagonal of 0, lower is better; NaN for modalities that share no sample.
+
+    References
+    ----------
+    T. Wang and P. Isola, "Understanding contrastive representation learning through alignment and
+    uniformity on the hypersphere", ICML 2020.
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import alignment
+    >>> alignment({"image": [[1, 0], [0, 1]], "text": [[0, 1], [0, 1]]})
+           image  text
+    image    0.0   1.0
+    text     1.0   0.0
+    """
+    check_positive(alpha, "alpha")
+    return pair_frame(embeddings(Z), lambda x, y: _mean_distance(x - y, alpha), diagonal=0.0)
+
+
+def centroid_alignment(Z, *, alpha=2):
+    r"""Distance of every modality's embedding of a sample from the centroid of the sample.
+
+    The mean over the samples of :math:`\|z_{m,k} - a_k\|^\alpha` with the centroid :math:`a_k` of
+    the embeddings that sample k has. Unrelated unit-length embeddings of M modalities without a
+    mean have 1 - 1/M for ``alpha=2``.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings; NaN rows mark absent ones. Samples with a single modality, which would be their
+        own centroid, are left out.
+    alpha : float, default=2
+        Power of the distance.
+
+    Returns
+    -------
+    distances : Series of shape (n_modalities,)
+        At least 0, lower is better; NaN for a modality that no sample has beside another one.
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import centroid_alignment
+    >>> float(centroid_alignment([[[1, 0], [0, 1]], [[0, 1], [0, 1]]])["modality0"])
+    0.25
+    """
+    import pandas as pd
+
+    check_positive(alpha, "alpha")
+    Z = embeddings(Z)
+    count = Z.present.sum(axis=0)
+    values = []
+    for z, present in zip(Z.arrays, Z.present, strict=True):
+        rows = present & (count > 1)
+        centre = sum(
+            np.where(p[rows, None], a[rows], 0) for a, p in zip(Z.arrays, Z.present, strict=True)
+        )
+        centre = centre / count[rows, None]
+        values.append(_mean_distance(z[rows] - centre, alpha) if rows.any() else np.nan)
+    return pd.Series(values, index=Z.names)
+
+
+def uniformity(Z, *, t=2):
+    r"""How evenly the embeddings are spread over the sphere.
+
+    :math:`\log \mathrm{mean}_{j<k} \exp(-t \|z_j - z_k\|^2)`, within every modality and over all
+    embeddings of all modalities together. Unit-length embeddings that are spread evenly over the
+    sphere in d dimensions have :math:`\log {}_0F_1(d/2;\, t^2) - 2t`, about -3.88 for d = 64 and
+    ``t=2``; a collapsed space has 0. The time grows with the square of the samples.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings; NaN rows mark absent ones, which are left out.
+    t : float, default=2
+        Sharpness of the Gaussian kernel.
+
+    Returns
+    -------
+    values : Series of shape (n_modalities + 1,)
+        One for each modality and, last, one under "pooled"; at most 0, lower is more uniform. NaN
+        where there are fewer than two embeddings.
+
+    References
+    ----------
+    T. Wang and P. Isola, "Understanding contrastive representation learning through alignment and
+    uniformity on the hypersphere", ICML 2020.
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import uniformity
+    >>> float(uniformity([[[1, 0], [-1, 0]], [[1, 0], [1, 0]]])["modality0"])
+    -8.0
+    """
+    check_positive(t, "t")
+    return _with_pooled(embeddings(Z), lambda z: _uniformity(z, t), min_samples=2)
+
+
+def effective_rank(Z):
+    r"""Number of directions that the embeddings use.
+
+    :math:`\exp H(\sigma / \sum \sigma)`, where :math:`\sigma` are the singular values of the
+    embeddings as they are, not centred, and H is the entropy. 1 if all lie on one line through the
+    origin, as in a collapsed space; at most the number of components, which evenly spread
+    embeddings approach.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings; NaN rows mark absent ones, which are left out.
+
+    Returns
+    -------
+    ranks : Series of shape (n_modalities + 1,)
+        One for each modality and, last, one for all embeddings together under "pooled". NaN where
+        there is no embedding other than zero.
+
+    References
+    ----------
+    O. Roy and M. Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO
+    2007.
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import effective_rank
+    >>> effective_rank([[[1, 0], [0, 1]], [[1, 0], [1, 0]]]).round(3).tolist()
+    [2.0, 1.0, 1.929]
+    """
+    return _with_pooled(embeddings(Z), _effective_rank, min_samples=1)
+
+
+def modality_gap(Z):
+    r"""Distance between the mean embeddings of two modalities.
+
+    :math:`\|\mathrm{mean}_k z_{l,k} - \mathrm{mean}_k z_{m,k}\|`, between 0 and 2 for unit-length
+    embeddings. Unrelated evenly spread embeddings of n samples have about
+    :math:`\sqrt{2 / n}`. A small gap is no merit by itself: it says nothing about single samples.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings; NaN rows mark absent ones, and a pair is judged on the samples that have both.
+
+    Returns
+    -------
+    gaps : DataFrame of shape (n_modalities, n_modalities)
+        Symmetric with a diagonal of 0; NaN for modalities that share no sample.
+
+    References
+    ----------
+    V. W. Liang et al., "Mind the gap: understanding the modality gap in multi-modal contrastive
+    representation learning", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import modality_gap
+    >>> modality_gap({"image": [[1, 0], [0, 1]], "text": [[-1, 0], [0, -1]]}).round(3)
+           image   text
+    image  0.000  1.414
+    text   1.414  0.000
+    """
+    return pair_frame(
+        embeddings(Z),
+        lambda x, y: np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)),
+        diagonal=0.0,
+    )
+
+
+def linear_cka(Z, *, debiased=False):
+    r"""Linear centred kernel alignment: do two modalities see the same similarities?
+
+    :math:`\|Y^\top X\|_F^2 / (\|X^\top X\|_F \|Y^\top Y\|_F)` for centred X and Y. It does not
+    change when a modality is rotated or scaled, so it cannot see whether modalities meet in the
+    same place (`alignment` does), and it compares embeddings of unequal widths, too.
+
+    Parameters
+    ----------
+    Z : Modalities or sequence of array-like of shape (n_samples, n_components)
+        Embeddings, whose widths may differ; NaN rows mark absent ones, and a pair is judged on the
+        samples that have both.
+    debiased : bool, default=False
+        Whether to estimate the three terms without bias. Unrelated modalities then have about 0,
+        for any number of samples, and may fall below. The plain measure of unrelated modalities of
+        width d is about d / n_samples, which is small for ten times as many samples as components.
+        Four samples are needed.
+
+    Returns
+    -------
+    similarities : DataFrame of shape (n_modalities, n_modalities)
+        Symmetric with a diagonal of 1, higher is more alike; NaN for modalities that share too few
+        samples or do not vary.
+
+    References
+    ----------
+    S. Kornblith et al., "Similarity of neural network representations revisited", ICML 2019;
+    L. Song et al., "Feature selection via dependence maximization", JMLR 13, 2012 (unbiased).
+
+    Examples
+    --------
+    >>> from skcentrobind.metrics import linear_cka
+    >>> linear_cka([[[1, 0], [0, 1], [0, 0]], [[0, 2], [2, 0], [0, 0]]]).round(3)
+               modality0  modality1
+    modality0        1.0        1.0
+    modality1        1.0        1.0
+    """
+    measure = _unbiased_hsic if debiased else _squared_covariance
+    return pair_frame(
+        embeddings(Z, same_width=False), lambda x, y: _cka(x, y, measure), diagonal=1.0
+    )
+
+
+def _mean_distance(difference, alpha):
+    # A power of the squared distance spares the root where alpha is 2.
+    return float(np.mean(np.einsum("kd,kd->k", difference, difference) ** (alpha / 2)))
+
+
+def _with_pooled(Z, measure, min_samples):
+    """Series of a measure of every modality and of all together; NaN for too few rows."""
+    import pandas as pd
+
+    parts = [z[rows] for z, rows in zip(Z.arrays, Z.present, strict=True)]
+    parts.append(np.concatenate(parts) if parts else np.empty((0, 1)))
+    values = [measure(z) if len(z) >= min_samples else np.nan for z in parts]
+    return pd.Series(values, index=[*Z.names, "pooled"], dtype=np.float64)
+
+
+def _uniformity(z, t):
+    """Log of the mean kernel over pairs, by blocks on and above the diagonal."""
+    z = z - z.mean(axis=0)  # smaller squares lose fewer digits in their differences
+    squares = np.einsum("kd,kd->k", z, z)
+    top, total = -np.inf, 0.0
+    for start in range(0, len(z), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        for first in range(start, len(z), _BLOCK):
+            columns = slice(first, first + _BLOCK)
+            distance = squares[rows, None] + squares[columns] - 2 * z[rows] @ z[columns].T
+            exponent = -t * np.maximum(distance, 0)
+            if first == start:  # each pair once
+                exponent = exponent[np.triu_indices_from(exponent, k=1)]
+            if exponent.size:
+                highest = max(top, exponent.max())
+                total = total * np.exp(top - highest) + np.exp(exponent - highest).sum()
+                top = highest
+    return float(top + np.log(total) - np.log(len(z) * (len(z) - 1) / 2))
+
+
+def _effective_rank(z):
+    values = np.linalg.svd(z, compute_uv=False)
+    if not values.any():
+        return np.nan
+    share = values[values > 0] / values.sum()
+    return float(np.exp(-np.sum(share * np.log(share))))
+
+
+def _cka(x, y, measure):
+    if len(x) < 4 and measure is _unbiased_hsic:
+        return np.nan
+    x, y = _centred(x), _centred(y)
+    own = measure(x, x), measure(y, y)
+    return float(measure(x, y) / np.sqrt(own[0] * own[1])) if min(own) > 0 else np.nan
+
+
+def _centred(x):
+    rest = x - x.mean(axis=0)
+    # Rounding leaves a trace of what does not vary.
+    trace = len(x) * np.finfo(np.float64).eps * np.linalg.norm(x)
+    return rest if np.linalg.norm(rest) > trace else np.zeros_like(x)
+
+
+def _squared_covariance(x, y):
+    return np.sum((y.T @ x) ** 2)
+
+
+def _unbiased_hsic(x, y):
+    """N (n - 3) times the estimate of Song et al., from features instead of n x n kernels.
+
+    With the diagonals of K = x x' and L = y y' set to zero it is
+    tr(KL) + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KL1, and centred features have
+    K1 = -diag(x x').
+    """
+    n = len(x)
+    own_x, own_y = np.einsum("kd,kd->k", x, x), np.einsum("kd,kd->k", y, y)
+    trace = np.sum((y.T @ x) ** 2) - own_x @ own_y
+    return trace + own_x.sum() * own_y.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (own_x @ own_y)
