@@ -4,13 +4,19 @@ import itertools
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from sklearn.exceptions import NotFittedError
 
 from skcentrobind import CentroBindTransformer, Modalities
-from skcentrobind.metrics import retrieval_report
-from skcentrobind.plotting import LossCurveDisplay, RetrievalDisplay
+from skcentrobind.metrics import modality_gap, mutual_information_matrix, retrieval_report
+from skcentrobind.plotting import (
+    InformationDisplay,
+    LossCurveDisplay,
+    ModalityGapDisplay,
+    RetrievalDisplay,
+)
 from skcentrobind.plotting._heat_map import draw_heat_map, readable_on
 
 matplotlib.use("Agg")
@@ -114,15 +120,22 @@ def test_heat_maps_fit_their_figure_and_nothing_overlaps(style, n_modalities, lo
         assert [t.get_text() for t in display.ax_.get_xticklabels()] == names
 
 
-def test_values_shrink_with_the_axes_they_are_given():
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_values_and_names_make_do_with_the_axes_they_are_given(layout):
     import matplotlib.pyplot as plt
 
-    _, ax = plt.subplots(figsize=(2, 2))
-    display = RetrievalDisplay.from_embeddings(embeddings(10), ax=ax, colorbar=False)
+    _, axes = plt.subplots(1, 2, figsize=(8, 3.5), layout=layout)
+    for ax, n_modalities in zip(axes, (2, 8), strict=True):
+        names = [f"sensor{m}" for m in range(n_modalities)]
+        display = RetrievalDisplay.from_embeddings(embeddings(n_modalities, names=names), ax=ax)
     display.figure_.canvas.draw()
-    cell = ax.get_window_extent().width / 10
-    assert all(t.get_window_extent().width < cell for t in display.text_.ravel() if t is not None)
-    assert display.colorbar_ is None and ax.get_title().startswith("recall@1 (chance")
+    cell = axes[1].get_window_extent().width / 8
+    values = [t.get_window_extent().width for t in display.text_.ravel() if t is not None]
+    assert max(values) < cell
+    # Eight names would run into one another, two have room.
+    assert [ax.get_xticklabels()[0].get_rotation() for ax in axes] == [0, 45]
+    display.plot(axes[0], colorbar=False)
+    assert display.colorbar_ is None and axes[0].get_title().startswith("recall@1 (chance")
 
 
 # ---------------------------------------------------------------- retrieval
@@ -312,17 +325,148 @@ def test_unusable_loss_curves():
         LossCurveDisplay({"a": [[1.0]]}, scores={"b": [[1.0]]})
 
 
+# ---------------------------------------------------------------- mutual information
+
+
+@pytest.fixture
+def Z_augmented(Z):
+    rng = np.random.default_rng(1)
+    return Modalities({name: z + 0.1 * rng.normal(size=z.shape) for name, z in Z.items()})
+
+
+def test_information_is_that_of_the_metric(Z, Z_augmented):
+    options = {"temperature": 0.3, "batch_size": 16}
+    display = InformationDisplay.from_embeddings(Z, Z_augmented, values_format=".6f", **options)
+    expected = mutual_information_matrix(Z, Z_augmented, **options)
+    np.testing.assert_array_equal(display.information, expected)
+    np.testing.assert_allclose(written(display), expected, atol=1e-6)
+    assert display.names == list(Z.names) and display.limit == pytest.approx(np.log(16))
+    assert display.im_.get_clim() == (0, display.limit)
+    assert display.colorbar_.ax.get_ylabel() == "mutual information in nats, limit 2.77"
+
+
+def test_without_augmented_embeddings_the_diagonal_is_empty(Z):
+    display = InformationDisplay.from_embeddings(Z)
+    assert [text is None for text in display.text_.diagonal()] == [True] * 3
+    assert sum(text is None for text in display.text_.ravel()) == 3
+
+
+def test_information_of_plain_numbers():
+    display = InformationDisplay([[3.0, -0.5], [-0.5, 2.0]]).plot()
+    assert display.names == ["modality0", "modality1"] and display.limit is None
+    assert display.im_.get_clim() == (0, 3)
+    assert display.text_[0, 1].get_text() == "-0.50"
+    assert display.colorbar_.ax.get_ylabel() == "mutual information in nats"
+    frame = pd.DataFrame([[1.0, 0.0], [0.0, 1.0]], columns=["a", "b"])
+    assert InformationDisplay(frame).names == ["a", "b"]
+    assert InformationDisplay(frame, limit=4.0).plot().im_.get_clim() == (0, 4)
+
+
+def test_information_from_estimator(centro, X):
+    bind = centro(temperature=0.5).fit(X)
+    rng = np.random.default_rng(0)
+    noisy = {name: x + 0.1 * rng.normal(size=x.shape) for name, x in X.items()}
+    display = InformationDisplay.from_estimator(bind, X, noisy)
+    Z, Z_augmented = bind.transform_modalities(X), bind.transform_modalities(noisy)
+    expected = mutual_information_matrix(Z, Z_augmented, temperature=0.5)
+    np.testing.assert_array_equal(display.information, expected)
+    display = InformationDisplay.from_estimator(bind, X, temperature=0.1)
+    expected = mutual_information_matrix(Z, temperature=0.1)
+    np.testing.assert_array_equal(display.information, expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "message"),
+    [
+        ([[1.0, 2.0]], None, r"of shape \(n_modalities, n_modalities\), got \(1, 2\)"),
+        (np.eye(2), ["a"], r"one name a modality, 2, got 1: \['a'\]"),
+    ],
+)
+@pytest.mark.parametrize("display", [InformationDisplay, ModalityGapDisplay])
+def test_unusable_matrices(display, values, names, message):
+    with pytest.raises(ValueError, match=message):
+        display(values, names=names)
+
+
+# ---------------------------------------------------------------- modality gap
+
+
+def test_gaps_are_those_of_the_metric(Z):
+    display = ModalityGapDisplay.from_embeddings(Z, values_format=".6f")
+    expected = modality_gap(Z).to_numpy(copy=True)
+    np.testing.assert_array_equal(display.gaps, expected)
+    np.fill_diagonal(expected, np.nan)
+    np.testing.assert_allclose(written(display), expected, atol=1e-6)
+    assert display.im_.get_clim() == (0, 1)
+    assert ModalityGapDisplay([[0, 1.6], [1.6, 0]]).plot().im_.get_clim() == (0, 1.6)
+
+
+@pytest.mark.parametrize("pair", [None, ("text", "audio"), ("audio", "text")])
+def test_projection_is_on_the_line_through_the_means(Z, pair):
+    display = ModalityGapDisplay.from_embeddings(Z, pair=pair, kind="projection")
+    gaps = modality_gap(Z)
+    first, second = display.projections
+    assert pair is None or (first, second) == pair
+    if pair is None:
+        assert gaps.loc[first, second] == gaps.to_numpy().max()
+    both = [k for k in range(N) if not np.isnan(Z[first][k] + Z[second][k]).any()]
+    middles = [sum(Z[name][k] for k in both) / len(both) for name in (first, second)]
+    direction = (middles[1] - middles[0]) / gaps.loc[first, second]
+    for name, values in display.projections.items():
+        centre = (middles[0] + middles[1]) / 2
+        expected = [np.dot(Z[name][k] - centre, direction) for k in both]
+        np.testing.assert_allclose(values, expected, atol=1e-6)
+        assert display.mean_lines_[name].get_xdata()[0] == pytest.approx(np.mean(expected))
+        density, edges, _ = display.histograms_[name].get_data()
+        assert (density * np.diff(edges)).sum() == pytest.approx(1)
+    assert display.ax_.get_title() == f"gap {gaps.loc[first, second]:.2f}"
+    assert [t.get_text() for t in display.ax_.get_legend().get_texts()] == [first, second]
+
+
+def test_a_space_without_a_gap_can_be_drawn():
+    z = embeddings(1).arrays[0]
+    display = ModalityGapDisplay.from_embeddings([z, z], kind="projection")
+    assert display.ax_.get_title() == "gap 0.00" and display.im_ is None
+
+
+def test_gap_from_estimator(centro, X):
+    bind = centro().fit(X)
+    display = ModalityGapDisplay.from_estimator(bind, X)
+    np.testing.assert_array_equal(display.gaps, modality_gap(bind.transform_modalities(X)))
+
+
+def test_unusable_arguments_of_gaps(Z):
+    with pytest.raises(ValueError, match="kind must be 'matrix' or 'projection', got 'curve'"):
+        ModalityGapDisplay.from_embeddings(Z, kind="curve")
+    with pytest.raises(ValueError, match=r"two different names of \['image', .* got \('text',\)"):
+        ModalityGapDisplay.from_embeddings(Z, pair=("text",))
+    with pytest.raises(ValueError, match=r"needs projections, got None. Make .* from_estimator"):
+        ModalityGapDisplay(np.zeros((2, 2))).plot(kind="projection")
+    with pytest.raises(ValueError, match=r"those of two modalities, got \['a'\]"):
+        ModalityGapDisplay(np.zeros((2, 2)), projections={"a": [0.0]})
+    arrays = dict(embeddings(3).items())
+    arrays["modality0"][: N // 2] = arrays["modality1"][N // 2 :] = np.nan
+    with pytest.raises(ValueError, match=r"No sample has both modalities of pair=\['modality0'"):
+        ModalityGapDisplay.from_embeddings(arrays, pair=["modality0", "modality1"])
+    del arrays["modality2"]
+    with pytest.raises(ValueError, match=r"that share samples; of .* none do"):
+        ModalityGapDisplay.from_embeddings(arrays)
+
+
 # ---------------------------------------------------------------- all of them
 
 
 def test_given_axes_are_used():
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3)
+    figure, axes = plt.subplots(1, 6)
     displays = [
         RetrievalDisplay.from_embeddings(embeddings(), ax=axes[0]),
         RetrievalDisplay.from_embeddings(embeddings(), ax=axes[1], kind="curve"),
         LossCurveDisplay({"a": [[2, 1]]}).plot(axes[2]),
+        InformationDisplay.from_embeddings(embeddings(), ax=axes[3]),
+        ModalityGapDisplay.from_embeddings(embeddings(), ax=axes[4]),
+        ModalityGapDisplay.from_embeddings(embeddings(), ax=axes[5], kind="projection"),
     ]
     assert [display.ax_ for display in displays] == list(axes)
     assert all(display.figure_ is figure for display in displays)

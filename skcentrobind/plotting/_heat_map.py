@@ -12,6 +12,9 @@ _CELL, _CHARACTER = 0.62, 0.085
 # Inches of the whole matrix, however few the cells: the label of the colour bar has to fit.
 _SMALLEST = 3.2
 
+# Share of given axes that is left to the matrix once the layout has made room for its labels.
+_KEPT = 0.85
+
 # Width of a character relative to the size of its font: digits are about 0.6 wide.
 _CHARACTER_WIDTH = 0.65
 
@@ -68,14 +71,15 @@ def draw_heat_map(
     heat_map : HeatMap
         The artists.
     """
-    # Names that are wider than a cell of a new figure stand aslant.
-    upright = max(map(len, names)) * _CHARACTER < _side(names) / len(names)
+    cell = (_new_side(names) if ax is None else _side(ax)) / len(names)
+    # Names that are wider than a cell stand aslant.
+    upright = max(map(len, names)) * _CHARACTER < cell
     # The layout "compressed" keeps the colour bar as high as the image, whose cells are square.
     ax = new_axes(ax, _figsize(names, upright, colorbar), layout="compressed")
     options = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1], **kwargs}
     im = ax.imshow(np.ma.masked_invalid(values), **options)
     _label(ax, names, upright, axis_labels)
-    text = None if values_format is None else _write(ax, im, values, values_format)
+    text = None if values_format is None else _write(ax, im, values, values_format, cell)
     bar = None
     if colorbar:
         bar = ax.figure.colorbar(im, ax=ax, label=label)
@@ -96,19 +100,25 @@ def _label(ax, names, upright, axis_labels):
     ax.tick_params(length=0)
 
 
-def _side(names):
+def _side(ax):
+    """Inches of a matrix in given axes, of which the layout may take a part for the labels."""
+    box = ax.get_window_extent()
+    return _KEPT * min(box.width, box.height) / ax.figure.dpi
+
+
+def _new_side(names):
     """Inches of the matrix in a new figure."""
     return max(_CELL * len(names), _SMALLEST)
 
 
 def _figsize(names, upright, colorbar):
     longest = max(map(len, names)) * _CHARACTER
-    width = _side(names) + longest + 0.5 + 1.1 * colorbar
-    height = _side(names) + (0.3 if upright else 0.75 * longest) + 0.5
+    width = _new_side(names) + longest + 0.5 + 1.1 * colorbar
+    height = _new_side(names) + (0.3 if upright else 0.75 * longest) + 0.5
     return width, height
 
 
-def _write(ax, im, values, values_format):
+def _write(ax, im, values, values_format, cell):
     """Write the values in black or white, whichever stands out more from its cell."""
     written = np.empty(values.shape, dtype=object)
     strings = {
@@ -116,10 +126,8 @@ def _write(ax, im, values, values_format):
         for at, value in np.ndenumerate(values)
         if np.isfinite(value)
     }
-    # Points that a cell is wide, before the layout moves the axes.
-    box = ax.get_window_extent()
-    cell = min(box.width, box.height) * 72 / ax.figure.dpi / len(values)
-    fits = cell / (_CHARACTER_WIDTH * max(map(len, strings.values()), default=1) + 0.5)
+    longest = max(map(len, strings.values()), default=1)
+    fits = 72 * cell / (_CHARACTER_WIDTH * longest + 0.5)
     size = min(pyplot().rcParams["font.size"], fits)
     for (row, column), string in strings.items():
         colour = readable_on(im.cmap(im.norm(values[row, column])))

@@ -39,9 +39,9 @@ class LossCurveDisplay:
         The loss of each label, the mean over its runs.
     score_lines_ : dict of str to matplotlib Line2D
         The score of each label that has one, dashed.
-    bands_ : dict of str to matplotlib FillBetweenPolyCollection
+    bands_ : dict of str to matplotlib PolyCollection
         From one standard deviation below the mean loss to one above, where there are several runs.
-    score_bands_ : dict of str to matplotlib FillBetweenPolyCollection
+    score_bands_ : dict of str to matplotlib PolyCollection
         The same of the scores.
     legend_ : matplotlib Legend
         Below the axes.
@@ -213,7 +213,8 @@ def _check_runs(curves, what):
             shapes = [np.shape(run) for run in runs]
             raise ValueError(
                 f"{what} of '{label}' must be a list of runs of shape (n_epochs,), got runs of "
-                f"shape {shapes}. A single run goes into a list of its own: [[3.0, 2.5, 2.2]]."
+                f"shape {shapes}. A single run goes into a list of its own, [[3.0, 2.5, 2.2]], and "
+                "an estimator with max_epochs=0 has none."
             )
         checked[str(label)] = [np.asarray(run, dtype=np.float64) for run in runs]
     return checked
