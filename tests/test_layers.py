@@ -22,7 +22,7 @@ TABLE = {
     "_validation": ("numpy scipy sklearn", "_modalities _inputs"),
     "datasets": ("numpy sklearn", "_modalities"),
     "metrics": ("numpy pandas sklearn", "_modalities"),
-    "plotting": ("numpy pandas sklearn matplotlib", "_modalities metrics"),
+    "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
     # torch
     "_layers": ("torch", ""),
     "_encoders": ("torch", "_layers"),
@@ -164,7 +164,7 @@ def test_optional_and_slow_libraries_are_imported_inside_functions():
         module = ast.parse(path.read_text())
         at_import = [n for n in module.body if isinstance(n, ast.Import | ast.ImportFrom)]
         tops = {name.split(".")[0] for n in at_import for name in imports_of(n, path)}
-        assert not tops & {"matplotlib", "pandas"}, path
+        assert not tops & {"matplotlib", "pandas", "umap"}, path
 
 
 def run(code):

@@ -1,10 +1,13 @@
 import builtins
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
 
 from skcentrobind import CentroBindTransformer, Modalities
 from skcentrobind.datasets import make_multimodal_gmm
@@ -29,6 +32,12 @@ def Z():
     arrays = {name: rng.normal(size=(N, WIDTH)) for name in ("image", "text", "audio")}
     arrays["text"][[3, 7]] = np.nan
     return Modalities(arrays)
+
+
+@pytest.fixture
+def full():
+    rng = np.random.default_rng(0)
+    return Modalities([rng.normal(size=(N, WIDTH)) for _ in range(3)])
 
 
 @pytest.fixture
@@ -153,13 +162,84 @@ def test_one_component():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "umap"}, "method must be 'pca' or 'tsne', got 'umap'"),
+        ({"method": "lda"}, "method must be 'pca', 'tsne', 'umap', a tr.* callable, got 'lda'"),
+        ({"method": PCA}, r"a transformer or a callable, got <class .*PCA'>"),
+        (
+            {"method": PCA(3)},
+            r"\(90, 6\) .* into \(90, 2\) finite .* returned shape \(90, 3\)",
+        ),
+        ({"method": lambda z: z[:, :2] * np.nan}, "finite numbers, <lambda> returned"),
         ({"y": [0, 1]}, r"y must have one class a sample, shape \(30,\), got shape \(2,\)"),
     ],
 )
-def test_unusable_arguments(Z, arguments, message):
+def test_unusable_arguments(full, arguments, message):
     with pytest.raises(ValueError, match=message):
-        EmbeddingDisplay.from_embeddings(Z, **arguments)
+        EmbeddingDisplay.from_embeddings(full, **arguments)
+
+
+def test_a_transformer_or_function_projects(full):
+    pooled = np.vstack(full.arrays)
+    own = PCA(n_components=2, svd_solver="full")
+    display = EmbeddingDisplay.from_embeddings(full, method=own)
+    assert display.axis_labels == ("PCA 1", "PCA 2")
+    np.testing.assert_allclose(np.vstack(display.points), clone(own).fit_transform(pooled))
+    assert not hasattr(own, "components_")
+
+    def two_features(embeddings):
+        return embeddings[:, [3, 1]]
+
+    display = EmbeddingDisplay.from_embeddings(full, method=two_features)
+    assert display.axis_labels == ("two_features 1", "two_features 2")
+    np.testing.assert_array_equal(np.vstack(display.points), pooled[:, [3, 1]])
+
+
+@pytest.mark.slow  # umap compiles its functions when it is imported
+@pytest.mark.parametrize("n_samples", [2, 40])
+def test_umap_is_seeded_and_takes_few_points(n_samples):
+    pytest.importorskip("umap")
+    rng = np.random.default_rng(0)
+    Z = [rng.normal(size=(n_samples, WIDTH)) for _ in range(2)]
+    first, again = (
+        EmbeddingDisplay.from_embeddings(Z, method="umap", random_state=0) for _ in range(2)
+    )
+    assert first.axis_labels == ("UMAP 1", "UMAP 2") and np.isfinite(first.points).all()
+    np.testing.assert_array_equal(first.points, again.points)
+
+
+def test_umap_gets_settings_that_suit_few_points_and_a_seed(full, monkeypatch):
+    asked = []
+
+    class UMAP:
+        def __init__(self, **settings):
+            asked.append(settings)
+
+        def fit_transform(self, pooled):
+            return pooled[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
+    EmbeddingDisplay.from_embeddings(full[:3], method="umap", random_state=0)
+    EmbeddingDisplay.from_embeddings(full, method="umap", random_state=0)
+    few, many = asked
+    assert (few["n_neighbors"], few["init"], few["n_jobs"]) == (8, "random", 1)
+    assert (many["n_neighbors"], many["init"], many["n_jobs"]) == (15, "spectral", 1)
+
+
+def test_a_missing_umap_is_explained(Z, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ImportError, match=r"umap-learn, .*pip install umap-learn.*'tsne'"):
+        EmbeddingDisplay.from_embeddings(Z, method="umap")
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_modalities_in_the_legend_stand_out_from_the_background(Z, y, style):
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import to_rgb
+
+    with plt.style.context(style):
+        display = EmbeddingDisplay.from_embeddings(Z, y)
+    background = np.mean(to_rgb(display.figure_.get_facecolor()))
+    for handle in display.legends_[1].legend_handles:
+        assert abs(np.mean(to_rgb(handle.get_color())) - background) > 0.5
 
 
 def test_unusable_embeddings():

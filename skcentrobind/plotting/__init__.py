@@ -1,5 +1,15 @@
 """Pictures of a shared space; matplotlib is imported when one is drawn, torch never."""
 
 from skcentrobind.plotting._embedding import EmbeddingDisplay
+from skcentrobind.plotting._information import InformationDisplay
+from skcentrobind.plotting._loss_curve import LossCurveDisplay
+from skcentrobind.plotting._modality_gap import ModalityGapDisplay
+from skcentrobind.plotting._retrieval import RetrievalDisplay
 
-__all__ = ["EmbeddingDisplay"]
+__all__ = [
+    "EmbeddingDisplay",
+    "InformationDisplay",
+    "LossCurveDisplay",
+    "ModalityGapDisplay",
+    "RetrievalDisplay",
+]

@@ -3,30 +3,21 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skcentrobind._modalities import Modalities
-from skcentrobind.plotting._projection import check_labels, project, stack
-
-# Petroff, "Accessible color sequences for data visualization", arXiv:2107.02270: ten colours that
-# stay apart under the common forms of colour blindness.
-_COLOURS = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
+from skcentrobind.plotting._axes import (
+    LINE_HEIGHT,
+    foreground,
+    legend_below,
+    legend_lines,
+    new_axes,
+    palette,
 )
+from skcentrobind.plotting._inputs import check_embeddings, check_labels, check_names, embed
+from skcentrobind.plotting._projection import check_method, project
+
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8")
 
 # Classes in one column of the legend: as many as fit beside axes of matplotlib's default height.
 _LEGEND_ROWS = 16
-
-# Characters in one line of the legend below the axes, with 5 for each marker.
-_LEGEND_WIDTH = 50
 
 
 class EmbeddingDisplay:
@@ -87,7 +78,7 @@ class EmbeddingDisplay:
     def __init__(self, points, *, names=None, labels=None, rows=None, axis_labels=("", "")):
         self.points = np.asarray(points, dtype=np.float64)
         n_modalities, n_samples = self.points.shape[:2]
-        self.names = [f"modality{m}" for m in range(n_modalities)] if names is None else list(names)
+        self.names = check_names(names, n_modalities)
         self.labels = None if labels is None else np.asarray(labels)
         self.rows = np.arange(n_samples) if rows is None else np.asarray(rows)
         self.axis_labels = tuple(axis_labels)
@@ -124,13 +115,7 @@ class EmbeddingDisplay:
         >>> display.points.shape
         (4, 40, 2)
         """
-        if not hasattr(estimator, "transform_modalities"):
-            raise TypeError(
-                f"from_estimator needs an estimator with transform_modalities, got "
-                f"{type(estimator).__name__}. Of a Pipeline pass the binding step, for example "
-                'pipe["bind"], and data that has gone through the steps before it.'
-            )
-        return cls.from_embeddings(estimator.transform_modalities(X), y, **kwargs)
+        return cls.from_embeddings(embed(estimator, X), y, **kwargs)
 
     @classmethod
     def from_embeddings(
@@ -144,16 +129,23 @@ class EmbeddingDisplay:
             Embeddings of each modality; NaN rows mark samples that lack it and are left out.
         y : array-like of shape (n_samples,), default=None
             Class of each sample; None colours by modality.
-        method : {"pca", "tsne"}, default="pca"
+        method : {"pca", "tsne", "umap"}, transformer or callable, default="pca"
             How to get from `n_components` to two dimensions.
 
             "pca" is fast and linear: distances in the picture are at most those in the space.
 
             "tsne" shows which points are neighbours, and takes some seconds.
+
+            "umap" does so as well, keeps more of the large structure, and needs the package
+            umap-learn.
+
+            A transformer with `fit_transform`, of which a copy is fitted, or a function, gets
+            all embeddings as one array of shape (n_points, n_components) and returns an array
+            of shape (n_points, 2).
         max_samples : int or None, default=200
             More samples than that are thinned at random; None draws all.
         random_state : int, RandomState instance or None, default=None
-            Chooses the samples that are drawn, and seeds t-SNE.
+            Chooses the samples that are drawn, and seeds t-SNE and UMAP.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         **kwargs
@@ -163,16 +155,23 @@ class EmbeddingDisplay:
         -------
         display : EmbeddingDisplay
             With the plot drawn.
+
+        Raises
+        ------
+        ValueError
+            If `method`, `y` or the shapes of the embeddings are unusable.
+        ImportError
+            If a library that the picture needs is not installed.
         """
-        if method not in ("pca", "tsne"):
-            raise ValueError(f"method must be 'pca' or 'tsne', got {method!r}.")
-        Z = Z if isinstance(Z, Modalities) else Modalities(Z)
+        check_method(method)
+        Z = check_embeddings(Z)
         y = check_labels(y, len(Z))
         rng = check_random_state(random_state)
         rows = np.arange(len(Z))
         if max_samples is not None and len(Z) > max_samples:
             rows = np.sort(rng.choice(len(Z), max_samples, replace=False))
-        stacked, present = stack(Z[rows])
+        drawn = Z[rows]
+        stacked, present = np.stack(drawn.arrays), drawn.present.T  # (n_modalities, n_samples)
         flat, axis_labels = project(stacked[present], method, rng)
         points = np.full((*present.shape, 2), np.nan)
         points[present] = flat
@@ -200,11 +199,10 @@ class EmbeddingDisplay:
         display : EmbeddingDisplay
             This object.
         """
-        if ax is None:
-            _, ax = _pyplot().subplots(layout="constrained")
+        ax = new_axes(ax, (6.4, 4.6 + LINE_HEIGHT * legend_lines(self.names) * legend))
         self.ax_, self.figure_ = ax, ax.figure
         self.links_ = self._draw_links() if links else None
-        classes, palette, colours = self._colours()
+        classes, hues, colours = self._colours()
         options = {"s": 20, "alpha": 0.8, "linewidths": 0, **kwargs}
         self.scatters_ = {}
         for m, name in enumerate(self.names):
@@ -216,7 +214,7 @@ class EmbeddingDisplay:
             )
         ax.set(xlabel=self.axis_labels[0], ylabel=self.axis_labels[1], xticks=[], yticks=[])
         ax.set_aspect("equal", adjustable="datalim")
-        self.legends_ = self._draw_legends(classes, palette) if legend else []
+        self.legends_ = self._draw_legends(classes, hues) if legend else []
         return self
 
     def _marker(self, m):
@@ -224,15 +222,13 @@ class EmbeddingDisplay:
 
     def _colours(self):
         """Classes, a colour for each, and the colours of all points, one array a modality."""
-        from matplotlib.colors import to_rgba_array
-
         n_modalities, n_samples = self.points.shape[:2]
         if self.labels is None:
-            palette = to_rgba_array(_palette(n_modalities))
-            return None, palette, np.repeat(palette[:, None], n_samples, axis=1)
+            hues = palette(n_modalities)
+            return None, hues, np.repeat(hues[:, None], n_samples, axis=1)
         classes, codes = np.unique(self.labels, return_inverse=True)
-        palette = to_rgba_array(_palette(len(classes)))
-        return classes, palette, np.broadcast_to(palette[codes], (n_modalities, n_samples, 4))
+        hues = palette(len(classes))
+        return classes, hues, np.broadcast_to(hues[codes], (n_modalities, n_samples, 4))
 
     def _draw_links(self):
         from matplotlib.collections import LineCollection
@@ -248,30 +244,20 @@ class EmbeddingDisplay:
         lines = LineCollection(segments, colors="0.6", linewidths=0.4, zorder=0)
         return self.ax_.add_collection(lines)
 
-    def _draw_legends(self, classes, palette):
+    def _draw_legends(self, classes, hues):
         """Put the classes to the right of the axes and the modalities below them."""
         from matplotlib.lines import Line2D
 
         def handle(marker, colour, label):
             return Line2D([], [], linestyle="", marker=marker, color=colour, label=str(label))
 
-        common = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.0}
-        grey = ["0.3"] * len(self.names) if classes is not None else palette
-        modalities = [handle(self._marker(m), grey[m], name) for m, name in enumerate(self.names)]
-        longest = max(map(len, self.names))
-        legends = [
-            self.ax_.legend(
-                handles=modalities,
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.06),
-                ncols=max(1, min(len(modalities), _LEGEND_WIDTH // (5 + longest))),
-                **common,
-            )
-        ]
+        plain = [foreground()] * len(self.names) if classes is not None else hues
+        modalities = [handle(self._marker(m), plain[m], name) for m, name in enumerate(self.names)]
+        legends = [legend_below(self.ax_, modalities, lines=2.0, handletextpad=0.2)]
         if classes is not None:
             # A second call of `legend` replaces the first one, and `add_artist` clips to the axes.
             self.ax_.add_artist(legends[0]).set_clip_on(False)
-            entries = [handle("o", colour, c) for c, colour in zip(classes, palette, strict=True)]
+            entries = [handle("o", colour, c) for c, colour in zip(classes, hues, strict=True)]
             beside = self.ax_.legend(
                 handles=entries,
                 title="class",
@@ -279,27 +265,9 @@ class EmbeddingDisplay:
                 bbox_to_anchor=(1.01, 1.0),
                 borderaxespad=0.0,
                 ncols=-(-len(entries) // _LEGEND_ROWS),
-                **common,
+                frameon=False,
+                handletextpad=0.2,
+                columnspacing=1.0,
             )
             legends.insert(0, beside)
         return legends
-
-
-def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as exc:
-        raise ImportError(
-            "skcentrobind.plotting draws with matplotlib, which is not installed; get it with "
-            "the extra `plot`: pip install 'skcentrobind[plot]'"
-        ) from exc
-    return plt
-
-
-def _palette(n_colours):
-    """Return colours that people with colour blindness can tell apart as well as may be."""
-    if n_colours <= len(_COLOURS):
-        return list(_COLOURS[:n_colours])
-    import matplotlib
-
-    return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, n_colours)))

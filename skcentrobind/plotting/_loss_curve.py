@@ -1,0 +1,240 @@
+"""Training loss of every epoch and, if there are any, validation scores."""
+
+import numpy as np
+
+from skcentrobind.plotting._axes import (
+    LINE_HEIGHT,
+    foreground,
+    legend_below,
+    legend_lines,
+    new_axes,
+    palette,
+)
+
+
+class LossCurveDisplay:
+    """Training loss against epochs, of one run or of several side by side.
+
+    Make it with `from_estimator` or `from_estimators`; the parameters here are what these read
+    from the estimators.
+
+    Parameters
+    ----------
+    losses : dict of str to list of array-like of shape (n_epochs,)
+        For each label the training losses of its runs, each run a list of its own.
+    scores : dict of str to list of array-like of shape (n_epochs,), default=None
+        For each label that has them the validation scores of its runs.
+
+    Attributes
+    ----------
+    losses, scores
+        The parameters, as dicts of lists of arrays.
+    ax_ : matplotlib Axes
+        Axes with the losses.
+    score_ax_ : matplotlib Axes or None
+        Axes on top of these with the scores and a scale on the right; None if there are none.
+    figure_ : matplotlib Figure
+        Figure of these axes.
+    lines_ : dict of str to matplotlib Line2D
+        The loss of each label, the mean over its runs.
+    score_lines_ : dict of str to matplotlib Line2D
+        The score of each label that has one, dashed.
+    bands_ : dict of str to matplotlib PolyCollection
+        From one standard deviation below the mean loss to one above, where there are several runs.
+    score_bands_ : dict of str to matplotlib PolyCollection
+        The same of the scores.
+    legend_ : matplotlib Legend
+        Below the axes.
+
+    Notes
+    -----
+    Losses are sums over the modalities whose scale depends on the number of modalities, the batch
+    size and the temperature: compare runs that share these. A run that stopped early counts in the
+    mean as long as it went on.
+
+    Examples
+    --------
+    >>> from skcentrobind.plotting import LossCurveDisplay
+    >>> display = LossCurveDisplay({"batches of 64": [[9.0, 7.0, 6.0], [8.0, 7.0, 5.0]]})
+    >>> display.plot().lines_["batches of 64"].get_ydata().tolist()
+    [8.5, 7.0, 5.5]
+    """
+
+    def __init__(self, losses, *, scores=None):
+        self.losses = _check_runs(losses, "losses")
+        self.scores = _check_runs(scores or {}, "scores")
+        if not self.losses:
+            raise ValueError("losses must have one label or more, got none.")
+        if not set(self.scores) <= set(self.losses):
+            raise ValueError(
+                f"scores must have labels of losses, {list(self.losses)}, got {list(self.scores)}."
+            )
+
+    @classmethod
+    def from_estimator(cls, estimator, *, label=None, ax=None, **kwargs):
+        """Draw the loss curve of a fitted binding transformer.
+
+        Parameters
+        ----------
+        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
+            Anything with `loss_curve_`. Of a Pipeline pass the step: `pipe["bind"]`.
+        label : str, default=None
+            Its name in the legend; the name of its class if None.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **kwargs
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            With the plot drawn.
+
+        Examples
+        --------
+        >>> from skcentrobind import CentroBindTransformer
+        >>> from skcentrobind.datasets import make_multimodal_gmm
+        >>> from skcentrobind.plotting import LossCurveDisplay
+        >>> X, y = make_multimodal_gmm(100, n_classes=3, random_state=0)
+        >>> bind = CentroBindTransformer(n_components=8, max_epochs=3, random_state=0)
+        >>> display = LossCurveDisplay.from_estimator(bind.fit(X))
+        >>> display.lines_["CentroBindTransformer"].get_xdata().tolist()
+        [1.0, 2.0, 3.0]
+        """
+        estimators = {type(estimator).__name__ if label is None else label: estimator}
+        return cls.from_estimators(estimators, ax=ax, **kwargs)
+
+    @classmethod
+    def from_estimators(cls, estimators, *, ax=None, **kwargs):
+        """Draw the loss curves of several fitted binding transformers.
+
+        Parameters
+        ----------
+        estimators : dict or list of fitted estimators
+            What to draw.
+
+            A dict brings the labels. Each value is an estimator, or a list of estimators that
+            were fitted to the same with different seeds: its runs, of which mean and standard
+            deviation are drawn.
+
+            In a list, estimators of the same class are runs under the name of the class.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **kwargs
+            Passed to `plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            With the plot drawn.
+
+        Raises
+        ------
+        TypeError
+            If an estimator has no loss curve.
+        NotFittedError
+            If an estimator is not fitted.
+        """
+        if isinstance(estimators, dict):
+            runs = {
+                str(label): list(value) if isinstance(value, list | tuple) else [value]
+                for label, value in estimators.items()
+            }
+        else:
+            runs = {}
+            for estimator in estimators:
+                runs.setdefault(type(estimator).__name__, []).append(estimator)
+        losses = {label: [_loss_curve(e) for e in some] for label, some in runs.items()}
+        scores = {
+            label: [s for s in (getattr(e, "validation_scores_", None) for e in some) if s]
+            for label, some in runs.items()
+        }
+        scores = {label: some for label, some in scores.items() if some}
+        return cls(losses, scores=scores).plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **kwargs
+            Passed to `Axes.plot` for the losses and the scores, for example `linewidth=1`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            This object.
+        """
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator
+
+        labels = list(self.losses)
+        entries = labels + ["training loss", "validation score"] * bool(self.scores)
+        ax = new_axes(ax, (6.4, 3.9 + LINE_HEIGHT * legend_lines(entries)))
+        self.ax_, self.figure_ = ax, ax.figure
+        hues = dict(zip(labels, palette(len(labels)), strict=True))
+        self.lines_, self.bands_ = _draw(ax, self.losses, hues, "-", kwargs)
+        ax.set(xlabel="epoch", ylabel="training loss")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        self.score_ax_, self.score_lines_, self.score_bands_ = None, {}, {}
+        handles = [*self.lines_.values()]
+        if self.scores:
+            self.score_ax_ = ax.twinx()
+            self.score_lines_, self.score_bands_ = _draw(
+                self.score_ax_, self.scores, hues, "--", kwargs
+            )
+            self.score_ax_.set(ylabel="validation score")
+            # Two grids through one another cannot be read.
+            self.score_ax_.grid(False)
+            handles += [
+                Line2D([], [], color=foreground(), linestyle=style, label=label)
+                for style, label in (("-", "training loss"), ("--", "validation score"))
+            ]
+        self.legend_ = legend_below(ax, handles)
+        return self
+
+
+def _loss_curve(estimator):
+    if not hasattr(type(estimator), "loss_curve_") and not hasattr(estimator, "loss_curve_"):
+        raise TypeError(
+            f"A loss curve needs estimators with loss_curve_, got {type(estimator).__name__}. Of a "
+            'Pipeline pass the binding step, for example pipe["bind"].'
+        )
+    return estimator.loss_curve_
+
+
+def _check_runs(curves, what):
+    """Turn the runs of every label into arrays."""
+    checked = {}
+    for label, runs in curves.items():
+        if len(runs) == 0 or any(np.ndim(run) != 1 or len(run) == 0 for run in runs):
+            shapes = [np.shape(run) for run in runs]
+            raise ValueError(
+                f"{what} of '{label}' must be a list of runs of shape (n_epochs,), got runs of "
+                f"shape {shapes}. A single run goes into a list of its own, [[3.0, 2.5, 2.2]], and "
+                "an estimator with max_epochs=0 has none."
+            )
+        checked[str(label)] = [np.asarray(run, dtype=np.float64) for run in runs]
+    return checked
+
+
+def _draw(ax, curves, hues, linestyle, options):
+    """Draw mean and standard deviation over the runs of every label."""
+    lines, bands = {}, {}
+    for label, runs in curves.items():
+        # Short runs end in NaN, over which means and deviations do not go.
+        table = np.full((len(runs), max(map(len, runs))), np.nan)
+        for row, run in zip(table, runs, strict=True):
+            row[: len(run)] = run
+        epochs, mean = np.arange(1.0, table.shape[1] + 1), np.nanmean(table, axis=0)
+        # A single epoch makes no line.
+        look = {"marker": "o" if len(epochs) == 1 else "", "linestyle": linestyle, **options}
+        (lines[label],) = ax.plot(epochs, mean, **{"color": hues[label], "label": label, **look})
+        if len(runs) > 1:
+            spread = np.nanstd(table, axis=0)
+            bands[label] = ax.fill_between(
+                epochs, mean - spread, mean + spread, color=hues[label], alpha=0.2, linewidth=0
+            )
+    return lines, bands
