@@ -125,6 +125,7 @@ def test_search(centro, X):
     assert SCORERS["mrr"](search, X) == SCORERS["mrr"](search.best_estimator_, X)
 
 
+@pytest.mark.slow
 def test_several_scorers_in_two_processes(centro, X):
     found = cross_validate(centro(), X, scoring=SCORERS, cv=2, n_jobs=2, error_score="raise")
     alone = cross_validate(centro(), X, scoring=SCORERS["mrr"], cv=2, error_score="raise")
