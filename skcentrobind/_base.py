@@ -25,6 +25,7 @@ from skcentrobind._validation import (
     check_one_modality,
     warn_of_unbound,
 )
+from skcentrobind.losses import AnchorLoss
 from skcentrobind.metrics import mean_reciprocal_rank
 
 # Rows that are encoded at a time outside of training.
@@ -41,6 +42,11 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
     def _make_anchor(self):
         """Return a fresh anchor, made from the parameters."""
         raise TypeError(f"{type(self).__name__} must implement _make_anchor().")
+
+    def _make_loss(self, anchor):
+        """Return the objective, a module called with (z, z_augmented, present, generator)."""
+        detach = bool(getattr(self, "detach_anchor", False))
+        return AnchorLoss(anchor, self.temperature, detach, anchor.bounded)
 
     def fit(self, X, y=None):
         """Learn one encoder a modality, so that all of them meet in one space.
@@ -294,8 +300,6 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         if rows is not None:
             X, present = X[rows], present[rows]
         return build_data(self, X, present, layout)
-
-    # ---------------------------------------------------------------- steps of transform
 
     def _embed(self, X):
         check_is_fitted(self)

@@ -171,25 +171,24 @@ def build_net(estimator, module, anchor, data_valid):
     if data_valid is not None:
         options["train_split"], stop = stop_early(data_valid, estimator.n_iter_no_change)
         options["callbacks"].append(("early_stopping", stop))
-    detach = getattr(estimator, "detach_anchor", False)
-    return _net(estimator, module, anchor, detach, estimator._seed, "binding", **options)
+    return _net(estimator, module, estimator._make_loss(anchor), "binding", **options)
 
 
 def pretrain(estimator, module, data):
     """Contrastive pre-training of every encoder on its own augmented rows."""
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
-    epochs, seed = estimator.pretrain_epochs, estimator._seed + 3
-    net = _net(estimator, module, IntraAnchor(), False, seed, "pre-training")
-    net.train_on(data, epochs)
+    anchor = IntraAnchor()
+    loss = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+    net = _net(estimator, module, loss, "pre-training", seed_shift=3)
+    net.train_on(data, estimator.pretrain_epochs)
 
 
-def _net(estimator, module, anchor, detach_anchor, seed, phase, train_split=None, callbacks=()):
-    loss = AnchorLoss(anchor, estimator.temperature, detach_anchor, anchor.bounded)
+def _net(estimator, module, loss, phase, seed_shift=0, train_split=None, callbacks=()):
     return BindNet(
         module,
         loss.to(estimator.device_),
-        seed=seed,
+        seed=estimator._seed + seed_shift,
         phase=phase,
         draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
         optimizer=torch.optim.AdamW,

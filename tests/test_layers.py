@@ -41,7 +41,7 @@ TABLE = {
     ),
     "_base": (
         "numpy sklearn torch",
-        "_build _data _encoders _modalities _net _parameters _validation metrics",
+        "_build _data _encoders _modalities _net _parameters _validation losses metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("", "_base _docstrings anchors"),
