@@ -1,5 +1,7 @@
 """Tables of the benchmarks that are about the library and not about the paper."""
 
+import importlib
+
 from _report import Table, number
 
 
@@ -36,7 +38,8 @@ def digits_tables(content):
             for method, figures in methods.items()
         ]
         title = f"{views}, {content['splits']} splits, mean (s.d.)"
-        yield Table(title, ["method", *columns], rows)
+        name = "five" if views.startswith("5") else "six"
+        yield Table(title, ["method", *columns], rows, name)
 
 
 def scaling_tables(content):
@@ -63,8 +66,19 @@ def retrieval_tables(content):
     yield Table(title, header, rows)
 
 
+def _reported_by(name):
+    """Tables that the benchmark itself prints."""
+
+    def tables(content):
+        return importlib.import_module(name).BENCHMARK.report(content["results"])
+
+    return tables
+
+
 OWN = {
     "bench_digits": digits_tables,
+    "bench_missing": _reported_by("bench_missing"),
+    "bench_tuning": _reported_by("bench_tuning"),
     "bench_fit": fit_tables,
     "bench_retrieval": retrieval_tables,
     "bench_scaling": scaling_tables,

@@ -1,4 +1,4 @@
-"""Write the stored results into benchmarks/README.md and docs/rendered/paper, and draw the figures.
+"""Write the stored results into benchmarks/README.md and docs/rendered/benchmarks; draw figures.
 
     python benchmarks/render_tables.py           # write the tables, draw the figures
     python benchmarks/render_tables.py --check   # change nothing; fail if a table is out of date
@@ -24,8 +24,8 @@ from _report import Table, number
 
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
-TABLES = HERE.parent / "docs" / "rendered" / "paper"
-PAGE = HERE.parent / "docs" / "paper.rst"
+TABLES = HERE.parent / "docs" / "rendered" / "benchmarks"
+PAGES = [HERE.parent / "docs" / f"{name}.rst" for name in ("paper", "results")]
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
@@ -141,8 +141,12 @@ def rendered_docs(found):
     for name, figures in REPRODUCTION.items():
         if name in found:
             texts |= {f"figure_{k}": _figure(k, *words) for k, words in figures.items()}
-    # What the page shows but nobody has run yet.
-    for wanted in re.findall(r"include:: rendered/paper/(\w+)\.rst", PAGE.read_text()):
+    for name, make_tables in OWN.items():
+        if content := load(name):
+            texts |= {f"{name}_{t.name}": t.rst() for t in make_tables(content) if t.name}
+    # What the pages show but nobody has run yet.
+    shown = "".join(page.read_text() for page in PAGES)
+    for wanted in re.findall(r"include:: rendered/benchmarks/(\w+)\.rst", shown):
         texts.setdefault(wanted, f"Not run yet: ``{wanted}``, see ``make reproduce``.")
     return {TABLES / f"{name}.rst": text + "\n" for name, text in texts.items()}
 
