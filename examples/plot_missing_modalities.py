@@ -48,7 +48,7 @@ print(f"{complete.sum()} of {len(complete)} training samples are complete")
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import retrieval_report
 
-bind = CentroBindTransformer(max_epochs=40, random_state=0)
+bind = CentroBindTransformer(max_epochs=25, random_state=0)
 fits = {
     "nothing missing": X_train,
     "30 % missing": holes_train,
@@ -83,7 +83,7 @@ for name in X.names:
 
 import matplotlib.pyplot as plt
 
-shares = [0, 0.2, 0.4, 0.6]
+shares = [0, 0.3, 0.6]
 bound, dropped = [], []
 for share in shares:
     train = punch(X_train, share, seed=3)

@@ -45,7 +45,7 @@ def numbers(text):
 def test_the_blocks_of_the_readme_run():
     blocks = readme_blocks()
     sources = [body for language, body in blocks if language == "python"]
-    assert len(sources) == 3
+    assert len(sources) == 4
     namespace = {"__name__": "readme"}
     printed = [run(source, namespace) for source in sources]
 
@@ -55,6 +55,8 @@ def test_the_blocks_of_the_readme_run():
     assert numbers(printed[0]) == pytest.approx(numbers(shown), abs=0.03)
     assert printed[1] == "['bind__aggregator', 'bind__temperature']\n"
     assert printed[2] == "(500, 128)\n"
+    assert "recall@1" in printed[3]
+    assert printed[3].endswith("['temperature']\n")
 
 
 RUNNABLE = [page for page in PAGES if any(kind == "text" for kind, _ in page_blocks(page))]
