@@ -110,8 +110,11 @@ def build_module(estimator, X, present):
         for name, scaler, use in zip(names, fitted, scaled, strict=True)
     }
 
-    # What is augmented differently stays apart; a user's augmentation sees one modality at a time.
-    split = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
+    # What is augmented differently or learns at another rate stays apart; a user's augmentation
+    # sees one modality at a time.
+    views_of = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
+    rates = per_modality(estimator.learning_rate, names, "learning_rate")
+    split = list(zip(views_of, rates, strict=True))
     groups = _groups(estimator, X, present, specs, split)
     views = []
     for group in groups:
@@ -184,6 +187,18 @@ def pretrain(estimator, module, data):
     net.train_on(data, estimator.pretrain_epochs)
 
 
+def _rates(estimator, module):
+    """Arguments of a net that give every group of encoders its learning rate."""
+    rates = per_modality(estimator.learning_rate, estimator.modality_names_, "learning_rate")
+    if len(set(rates)) == 1:
+        return {"lr": rates[0]}
+    by_group = [
+        (f"groups.{i}.*", {"lr": rates[group.members[0]]}) for i, group in enumerate(module.groups)
+    ]
+    # What belongs to no modality, such as a loss that learns, takes the largest rate.
+    return {"lr": max(rates), "optimizer__param_groups": by_group}
+
+
 def _net(estimator, module, loss, phase, seed_shift=0, train_split=None, callbacks=()):
     return BindNet(
         module,
@@ -194,7 +209,7 @@ def _net(estimator, module, loss, phase, seed_shift=0, train_split=None, callbac
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=estimator.weight_decay,
         optimizer__fused=estimator.device_.split(":")[0] in ("cpu", "cuda"),
-        lr=estimator.learning_rate,
+        **_rates(estimator, module),
         batch_size=estimator.batch_size,
         train_split=train_split,
         callbacks=list(callbacks),

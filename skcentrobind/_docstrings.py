@@ -17,10 +17,10 @@ encoder : str, Module, callable, list or dict, default="residual"
 
     "identity" takes rows that are in the shared space already, and learns nothing.
 
-    A `torch.nn.Module` is copied and trained from its present weights; parameters that do not
-    require gradients stay as they are. It gets rows as they are, as float32 tensors of shape
-    (batch, ...), and returns (batch, width); a linear layer is put behind it if width is not
-    `n_components`.
+    A `torch.nn.Module` is copied and trained from its present weights. Parameters that do not
+    require gradients stay as they are, and layers that have no others stay in evaluation mode.
+    The module gets rows as they are, as float32 tensors of shape (batch, ...), and returns
+    (batch, width); a linear layer is put behind it if width is not `n_components`.
 
     A callable `(n_features, n_components) -> Module` makes such a module in every fit.
 hidden_layer_sizes : tuple of int, default=(256,)
@@ -67,8 +67,9 @@ batch_size : int, default=256
 max_epochs : int, default=100
     Number of passes over the data. 0 leaves the encoders as they were drawn or pre-trained, the
     baseline without binding.
-learning_rate : float, default=1e-3
-    Step size of AdamW.
+learning_rate : float, list or dict, default=1e-3
+    Step size of AdamW. A list or dict gives each modality its own, for example a small one to a
+    pre-trained encoder.
 weight_decay : float, default=1e-2
     Decoupled weight decay of AdamW.
 early_stopping : bool, default=False

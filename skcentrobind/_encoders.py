@@ -113,7 +113,8 @@ class CustomEncoder(nn.Module):
     """A user's own module, with a linear projection where its output has another width.
 
     Rows of absent samples never reach it, so that layers which look at a whole batch, such as
-    batch normalisation, see real data only.
+    batch normalisation, see real data only. Layers of which nothing learns stay in evaluation
+    mode: a frozen backbone is the same function in training and afterwards.
     """
 
     def __init__(self, member, module, projection=None):
@@ -121,6 +122,13 @@ class CustomEncoder(nn.Module):
         self.members = (member,)
         self.module = module
         self.projection = projection
+
+    def train(self, mode=True):
+        """Switch between training and evaluation; frozen layers stay in evaluation."""
+        super().train(mode)
+        for layer in _frozen_layers(self.module):
+            layer.eval()
+        return self
 
     def forward(self, x):
         """Encode (batch, ...) to (1, batch, n_components)."""
@@ -134,6 +142,16 @@ class CustomEncoder(nn.Module):
     def member_parameters(self, k):
         """Return the module's parameters."""
         return list(self.parameters())
+
+
+def _frozen_layers(module):
+    """Yield the outermost layers that have parameters, none of which requires a gradient."""
+    learns = [parameter.requires_grad for parameter in module.parameters()]
+    if learns and not any(learns):
+        yield module
+    else:
+        for child in module.children():
+            yield from _frozen_layers(child)
 
 
 class ModalityEncoder(nn.Module):

@@ -34,23 +34,23 @@ def _are_widths(value):
     return isinstance(value, list | tuple) and all(_is_int(v) and v >= 1 for v in value)
 
 
-def _is_encoder(value):
-    if isinstance(value, str):
-        return value in BUILT_IN
-    if isinstance(value, list | tuple | dict):
+def _one_or_each(test):
+    """Extend a test of one value to a list or dict with a value for each modality."""
+
+    def extended(value):
+        if not isinstance(value, list | tuple | dict):
+            return test(value)
         items = value.values() if isinstance(value, dict) else value
-        return bool(items) and all(
-            not isinstance(item, list | tuple | dict) and _is_encoder(item) for item in items
-        )
-    return callable(value)
+        return bool(items) and all(test(item) for item in items)
+
+    return extended
+
+
+def _is_encoder(value):
+    return value in BUILT_IN if isinstance(value, str) else callable(value)
 
 
 def _is_augmentation(value):
-    if isinstance(value, list | tuple | dict):
-        items = value.values() if isinstance(value, dict) else value
-        return bool(items) and all(
-            not isinstance(item, list | tuple | dict) and _is_augmentation(item) for item in items
-        )
     if isinstance(value, str):
         return value in AUGMENTATIONS
     return value is None or callable(value)
@@ -78,14 +78,14 @@ _FLAG = (_is_flag, "True or False")
 RULES = {
     "n_components": _int_from(1),
     "encoder": (
-        _is_encoder,
+        _one_or_each(_is_encoder),
         f"one of {', '.join(map(repr, BUILT_IN))}, a torch.nn.Module, a factory (n_features, "
         "n_components) -> Module, or a list or dict of these, one for each modality",
     ),
     "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
     "temperature": (lambda v: _is_real(v) and v > 0, "a positive number, such as 0.2"),
     "augmentation": (
-        _is_augmentation,
+        _one_or_each(_is_augmentation),
         f"None, one of {', '.join(map(repr, AUGMENTATIONS))}, a callable (x, generator) -> x', or "
         "a list or dict of these, one for each modality",
     ),
@@ -95,7 +95,10 @@ RULES = {
     "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
     "batch_size": _int_from(2),
     "max_epochs": _int_from(0),
-    "learning_rate": (lambda v: _is_real(v) and v > 0, "a positive number, such as 1e-3"),
+    "learning_rate": (
+        _one_or_each(lambda v: _is_real(v) and v > 0),
+        "a positive number, such as 1e-3, or a list or dict of these, one for each modality",
+    ),
     "weight_decay": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
     "early_stopping": _FLAG,
     "validation_fraction": (lambda v: _is_real(v) and 0 < v < 1, "a number between 0 and 1"),

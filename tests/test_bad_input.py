@@ -213,7 +213,19 @@ PARAMETERS = {
     "output": ({"output": "sum"}, V, ["output='sum'", "'concat' or 'mean'"]),
     "batch of one": ({"batch_size": 1}, V, ["batch_size=1", "at least 2"]),
     "max_epochs": ({"max_epochs": -1}, V, ["max_epochs=-1", "at least 0"]),
-    "learning_rate": ({"learning_rate": 0}, V, ["learning_rate=0", "positive"]),
+    "learning_rate": ({"learning_rate": 0}, V, ["learning_rate=0", "positive", "list or dict"]),
+    "a learning rate of a modality": (
+        {"learning_rate": {"image": 1e-3, "text": -1, "audio": 1e-3}}, V,
+        ["learning_rate=", "'text': -1", "one for each modality"],
+    ),
+    "no learning rates": ({"learning_rate": []}, V, ["learning_rate=[]", "positive"]),
+    "learning rates too few": (
+        {"learning_rate": [1e-3, 1e-4]}, V, ["learning_rate has 2", "3 modalities", "single value"],
+    ),
+    "learning rates of wrong names": (
+        {"learning_rate": {"image": 1e-3, "txt": 1e-3, "audio": 1e-3}}, V,
+        ["learning_rate", "'txt'", "['image', 'text', 'audio']", "one entry for each"],
+    ),
     "weight_decay": ({"weight_decay": -0.1}, V, ["weight_decay=-0.1", "at least 0"]),
     "early_stopping": ({"early_stopping": 5}, V, ["early_stopping=5", "True or False"]),
     "validation_fraction": ({"validation_fraction": 1}, V, ["validation_fraction=1", "between"]),

@@ -1,0 +1,419 @@
+"""Users' own modules and learning rates of their own: images, sequences, frozen backbones, LoRA."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK, WIDTHS
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+NAMES = list(WIDTHS)
+
+
+def state_of(bind, name):
+    """Copies of the tensors of one modality's encoder, whichever group they stand in."""
+    encoder = bind.encoders_[name]
+    return [t.detach().clone() for t in encoder.group.member_parameters(encoder.position)]
+
+
+def distance(before, after):
+    """Largest move of any weight."""
+    return max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True))
+
+
+# Learning rates
+
+
+@pytest.mark.parametrize("encoder", ["residual", "mlp", "linear", nn.Linear])
+@pytest.mark.parametrize("form", ["dict", "list", "tuple"])
+def test_equal_rates_are_one_rate_bit_for_bit(X, binder, encoder, form):
+    rates = {
+        "dict": dict.fromkeys(reversed(NAMES), 3e-3),
+        "list": [3e-3] * 3,
+        "tuple": (3e-3,) * 3,
+    }[form]
+    settings = {"encoder": encoder, "pretrain_epochs": 1}
+    one = binder(**settings, learning_rate=3e-3).fit(X)
+    each = binder(**settings, learning_rate=rates).fit(X)
+    assert_array_equal(one.transform(X), each.transform(X))
+    assert one.loss_curve_ == each.loss_curve_
+    assert len(each.net_.optimizer_.param_groups) == 1
+
+
+@pytest.mark.parametrize("encoder", ["residual", "mlp", "linear", nn.Linear])
+@pytest.mark.parametrize("slow", NAMES)
+def test_a_tiny_rate_leaves_its_modality_alone(X, centro, encoder, slow):
+    rates = {name: 1e-12 if name == slow else 1e-2 for name in NAMES}
+    settings = {"encoder": encoder, "learning_rate": rates, "weight_decay": 0.1}
+    drawn = centro(**settings, max_epochs=0).fit(X)
+    bind = centro(**settings, max_epochs=5).fit(X)
+    moves = {n: distance(state_of(drawn, n), state_of(bind, n)) for n in NAMES}
+    assert moves.pop(slow) < 1e-10
+    assert min(moves.values()) > 1e-2
+
+
+def test_rates_act_in_pre_training(X, centro):
+    settings = {"learning_rate": [1e-12, 1e-2, 1e-2], "max_epochs": 0}
+    drawn = centro(**settings).fit(X)
+    bind = centro(**settings, pretrain_epochs=3).fit(X)
+    moves = [distance(state_of(drawn, n), state_of(bind, n)) for n in NAMES]
+    assert moves[0] < 1e-10
+    assert min(moves[1:]) > 1e-2
+
+
+def test_the_first_step_is_as_long_as_the_rate(X, centro):
+    # The first step of Adam has the length of the rate in every weight that has a gradient.
+    rates = {"image": 1e-2, "text": 1e-4, "audio": 1e-3}
+    settings = {"encoder": "linear", "learning_rate": rates, "weight_decay": 0.0}
+    settings |= {"batch_size": 40}
+    drawn = centro(**settings, max_epochs=0).fit(X)
+    bind = centro(**settings, max_epochs=1).fit(X)
+    for name, rate in rates.items():
+        move = distance(state_of(drawn, name), state_of(bind, name))
+        assert_allclose(move, rate, rtol=1e-2)
+
+
+def test_groups_of_the_optimiser(X, centro):
+    rates = {"image": 1e-2, "text": 1e-4, "audio": 1e-2}
+    bind = centro(learning_rate=rates).fit(X)
+    # Modalities of one rate share a bank, and every weight belongs to one group.
+    assert [group.members for group in bind.net_.module_.groups] == [(0, 2), (1,)]
+    groups = bind.net_.optimizer_.param_groups
+    assert [group["lr"] for group in groups] == [1e-2, 1e-4]
+    held = [id(p) for group in groups for p in group["params"]]
+    assert sorted(held) == sorted(map(id, bind.net_.module_.parameters()))
+
+
+def test_rates_of_more_than_ten_groups(centro):
+    # Groups are told apart by the beginning of a name: the 1st must not take the 10th along.
+    rng = np.random.default_rng(0)
+    data = [rng.normal(size=(12, 3)) for _ in range(12)]
+    rates = [1e-3 * (m + 1) for m in range(12)]
+    bind = centro(learning_rate=rates).fit(data)
+    assert [group["lr"] for group in bind.net_.optimizer_.param_groups] == rates
+    for group, params in zip(
+        bind.net_.module_.groups, bind.net_.optimizer_.param_groups, strict=True
+    ):
+        assert {id(p) for p in group.parameters()} == {id(p) for p in params["params"]}
+
+
+def test_rates_beside_other_splits_and_identity(X, centro):
+    rates = {"image": 1e-2, "text": 1e-3, "audio": 1e-2}
+    encoder = {"image": "residual", "text": "residual", "audio": "identity"}
+    augmentation = ["mask", "gaussian", None]
+    bind = centro(learning_rate=rates, encoder=encoder, augmentation=augmentation).fit(X)
+    assert np.isfinite(bind.transform(X)).all()
+    assert {group["lr"] for group in bind.net_.optimizer_.param_groups} == {1e-2, 1e-3}
+
+
+def test_rates_with_gaps_and_partial_fit(gappy, binder):
+    rates = {"image": 1e-12, "text": 1e-2, "audio": 5e-3}
+    params = {"learning_rate": rates, "pretrain_epochs": 0}
+    bind = binder(**params, max_epochs=2).fit(gappy)
+    again = binder(**params).partial_fit(gappy).partial_fit(gappy)
+    assert_array_equal(bind.transform(gappy), again.transform(gappy))
+    restored = pickle.loads(pickle.dumps(clone(bind).fit(gappy)))
+    assert_array_equal(restored.transform(gappy), bind.transform(gappy)[: len(gappy)][:, :12])
+
+
+def test_rates_can_be_searched(X, centro):
+    bind = centro(learning_rate=[1e-3, 1e-2, 1e-2])
+    assert clone(bind).get_params()["learning_rate"] == [1e-3, 1e-2, 1e-2]
+    assert bind.set_params(learning_rate=1e-3).fit(X).n_iter_ == QUICK["max_epochs"]
+
+
+def test_divergence_names_the_largest_rate(X, centro):
+    with pytest.raises(ValueError, match=r"Lower learning_rate \(now 1e\+30\)"):
+        centro(learning_rate=[1e-3, 1e30, 1e-3], max_epochs=20).fit(X)
+
+
+# Modes of layers
+
+
+class Modes(Callback):
+    """Writes down in each step which layers of the first encoder are in training mode."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def __deepcopy__(self, memo):
+        return self  # callbacks are copied in every fit, but this one is to be read afterwards
+
+    def on_grad_computed(self, net, **kwargs):
+        layers = net.module_.groups[0].module.named_modules()
+        self.seen.add(tuple(name for name, layer in layers if layer.training))
+
+
+def backbone():
+    """Convolutions with statistics and dropout, none of which learns, for 8 x 8 images."""
+    generator = torch.Generator().manual_seed(0)
+    net = nn.Sequential(
+        nn.Unflatten(1, (1, 8)), nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(),
+        nn.Dropout(0.5), nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        net[1].weight.normal_(generator=generator)
+        net[1].bias.zero_()
+    return net
+
+
+def statistics(encoder):
+    """Running means, variances and numbers of batches."""
+    return {key: value.clone() for key, value in encoder.state_dict().items() if "running" in key}
+
+
+@pytest.fixture
+def images():
+    """8 x 8 pictures with a bright row, and vectors that say which."""
+    rng = np.random.default_rng(0)
+    place = rng.integers(8, size=30)
+    pictures = rng.normal(scale=0.1, size=(30, 8, 8))
+    pictures[np.arange(30), place] += 1
+    return {"picture": pictures, "place": np.eye(8)[place] + rng.normal(scale=0.1, size=(30, 8))}
+
+
+def beside(encoder, **params):
+    """Settings for the images, with a module of one's own for the pictures."""
+    return {"encoder": {"picture": encoder, "place": "linear"}, **params}
+
+
+def test_layers_train_in_fit_and_not_in_transform(images, centro):
+    modes = Modes()
+    encoder = backbone().eval()
+    bind = centro(**beside(encoder), callbacks=[modes], early_stopping=True).fit(images)
+    assert modes.seen == {("", "0", "1", "2", "3", "4", "5")}
+    assert not any(layer.training for layer in bind.encoders_["picture"].group.modules())
+    moved = statistics(bind.encoders_["picture"])
+    before = statistics(encoder)
+    assert all(not torch.equal(a, b) for a, b in zip(before.values(), moved.values(), strict=True))
+    bind.transform(images)
+    bind.score(images)
+    after = statistics(bind.encoders_["picture"])
+    assert all(torch.equal(moved[key], after[key]) for key in moved)
+    assert_array_equal(bind.transform(images), bind.transform(images))
+    # One row alone and in company: no statistics of the batch.
+    alone = bind.transform_modality(images["picture"][:1], "picture")
+    assert_allclose(bind.transform_modality(images["picture"], "picture")[:1], alone, atol=1e-5)
+
+
+def test_a_frozen_backbone_is_the_same_function_in_training(images, binder):
+    modes = Modes()
+    frozen = backbone().requires_grad_(False).train()
+    bind = binder(**beside(frozen, max_epochs=4), callbacks=[modes], pretrain_epochs=1).fit(images)
+    assert modes.seen == {()}
+    group = bind.encoders_["picture"].group
+    for key, value in frozen.state_dict().items():
+        assert torch.equal(group.module.state_dict()[key], value), key
+    # The projection behind it, in contrast, has learned.
+    drawn = binder(**beside(frozen, max_epochs=0), pretrain_epochs=0).fit(images)
+    assert distance(state_of(drawn, "picture"), state_of(bind, "picture")) > 1e-4
+    assert frozen.training  # the user's own module is as it was
+
+
+def test_layers_are_frozen_one_by_one(images, centro):
+    modes = Modes()
+    net = nn.Sequential(
+        backbone().requires_grad_(False), nn.BatchNorm1d(108), nn.Dropout(0.1), nn.Linear(108, 4)
+    )
+    bind = centro(**beside(net), callbacks=[modes]).fit(images)
+    assert modes.seen == {("", "1", "2", "3")}
+    before, after = statistics(net), statistics(bind.encoders_["picture"].group.module)
+    assert [torch.equal(before[key], after[key]) for key in before] == [True, True, False, False]
+
+
+def test_a_frozen_backbone_equals_its_features(images, centro):
+    # With nothing random before the projection, binding the outputs of the backbone is the same.
+    frozen = backbone().requires_grad_(False)
+    settings = {"augmentation": None, "random_state": 3, "max_epochs": 5}
+    with torch.no_grad():
+        features = frozen.eval()(torch.tensor(images["picture"], dtype=torch.float32)).numpy()
+    inside = centro(**beside(frozen.train()), **settings).fit(images)
+    outside = centro(**beside(nn.Identity()), **settings).fit({**images, "picture": features})
+    expected = outside.transform({**images, "picture": features})
+    assert_allclose(inside.transform(images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_present", [2, 3])
+def test_batches_with_one_present_row(images, centro, n_present):
+    # Most batches hold one picture or none: two equal rows have no statistics of their own.
+    pictures = images["picture"].copy()
+    pictures[n_present:] = np.nan
+    data = {**images, "picture": pictures}
+    settings = {"augmentation": None, "batch_size": 4}
+    bind = centro(**beside(backbone()), **settings).fit(data)
+    assert np.isfinite(bind.transform(data)).all()
+    assert np.isfinite(bind.loss_curve_).all()
+    for value in statistics(bind.encoders_["picture"]).values():
+        assert torch.isfinite(value).all()
+
+
+def test_one_present_row_leaves_statistics_and_modes(images, centro):
+    modes = Modes()
+    pictures = images["picture"].copy()
+    pictures[2:] = np.nan
+    encoder = backbone()
+    bind = centro(**beside(encoder), batch_size=2, callbacks=[modes], max_epochs=1)
+    bind.fit({**images, "picture": pictures})
+    group = bind.encoders_["picture"].group
+    # Unless both pictures fell into one batch, the statistics are those of the start.
+    together = int(group.module[2].num_batches_tracked)
+    assert together in (0, 1)
+    if not together:
+        assert torch.equal(group.module[2].running_mean, encoder[2].running_mean)
+    assert modes.seen == {("", "0", "1", "2", "3", "4", "5")}
+
+
+class Checkpointed(nn.Module):
+    """A net with dropout whose activations are computed again in the backward pass."""
+
+    def __init__(self, recompute):
+        super().__init__()
+        self.recompute = recompute
+        generator = torch.Generator().manual_seed(0)
+        self.first, self.second = nn.Linear(8, 16), nn.Linear(16, 4)
+        for p in self.parameters():
+            p.data.uniform_(-0.3, 0.3, generator=generator)
+        self.dropout = nn.Dropout(0.3)
+
+    def block(self, x):
+        return self.second(self.dropout(self.first(x).relu()))
+
+    def forward(self, x):
+        x = x.mean(dim=1)
+        return checkpoint(self.block, x, use_reentrant=False) if self.recompute else self.block(x)
+
+
+def test_gradient_checkpoints(images, centro):
+    plain, recomputed = (
+        centro(**beside(Checkpointed(flag)), max_epochs=4).fit(images) for flag in (False, True)
+    )
+    assert_array_equal(plain.transform(images), recomputed.transform(images))
+
+
+# Sequences
+
+
+class Words(nn.Module):
+    """Mean over time of a recurrent net over embedded tokens; 0 pads."""
+
+    def __init__(self, n_features, n_components):
+        super().__init__()
+        self.embedding = nn.Embedding(12, 6, padding_idx=0)
+        self.recurrent = nn.GRU(6, 8, batch_first=True)
+        self.out = nn.Linear(8, n_components)
+
+    def forward(self, tokens):
+        tokens = tokens.long()
+        assert tokens.min() >= 0
+        assert tokens.max() < 12
+        here = (tokens > 0)[..., None]
+        states, _ = self.recurrent(self.embedding(tokens))
+        return self.out((states * here).sum(dim=1) / here.sum(dim=1).clamp(min=1))
+
+
+@pytest.fixture
+def sentences(images):
+    """Sequences of tokens of different lengths; the first says which row of the picture is lit."""
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(1, 12, size=(30, 5))
+    tokens[:, 0] = 1 + images["picture"].mean(axis=2).argmax(axis=1)
+    tokens[np.arange(5) >= rng.integers(1, 6, size=30)[:, None]] = 0
+    return {"picture": images["picture"], "words": tokens}
+
+
+@pytest.mark.parametrize("augmentation", [None, "mask", "marginal"])
+def test_sequences_of_tokens(sentences, centro, augmentation):
+    settings = {
+        "encoder": {"picture": "linear", "words": Words},
+        "augmentation": {"picture": "gaussian", "words": augmentation},
+        "augmentation_scale": 0.1,
+        "learning_rate": 0.02,
+    }
+    drawn = centro(**settings, max_epochs=0).fit(sentences)
+    bind = centro(**settings, max_epochs=40).fit(sentences)
+    assert bind.score(sentences) > drawn.score(sentences) + 0.1
+    # Whether the others of a batch are long or short, a sentence means the same.
+    some = bind.transform_modality(sentences["words"][:3], "words")
+    assert_allclose(some, bind.transform_modality(sentences["words"], "words")[:3], atol=1e-6)
+
+
+def test_absent_sequences(sentences, centro):
+    words = sentences["words"].astype(float)
+    words[::3] = np.nan
+    data = {**sentences, "words": words}
+    settings = {"encoder": {"picture": "linear", "words": Words}}
+    bind = centro(**settings, augmentation=["gaussian", "mask"], batch_size=7).fit(data)
+    Z = bind.transform_modalities(data)
+    assert_array_equal(np.isnan(Z["words"]).all(axis=1), np.arange(30) % 3 == 0)
+
+
+# LoRA
+
+
+@pytest.fixture
+def peft():
+    return pytest.importorskip("peft")
+
+
+def tower():
+    """A net as if it were pre-trained: two linear layers and a batch normalisation."""
+    generator = torch.Generator().manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU())
+    net.append(nn.Linear(16, 10))
+    for p in net.parameters():
+        p.data.uniform_(-0.3, 0.3, generator=generator)
+    return net
+
+
+@pytest.fixture
+def adapted(peft):
+    torch.manual_seed(0)  # the first matrix of each pair is drawn at random
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["1", "4"], lora_dropout=0.1)
+    return peft.get_peft_model(tower(), config)
+
+
+def test_lora_trains_its_pairs_and_the_projection_alone(images, centro, adapted):
+    before = copy.deepcopy(adapted.state_dict())
+    settings = beside(adapted, max_epochs=4, learning_rate=0.01)
+    bind = centro(**settings, pretrain_epochs=1).fit(images)
+    group = bind.encoders_["picture"].group
+    learning = {name for name, p in group.named_parameters() if p.requires_grad}
+    pairs = {name for name in learning if "lora_" in name}
+    rank = {tuple(p.shape) for name, p in group.named_parameters() if name in pairs}
+    assert rank == {(4, 64), (16, 4), (4, 16), (10, 4)}
+    assert learning - pairs == {"projection.weight", "projection.bias"}
+    for name, value in group.module.state_dict().items():
+        assert torch.equal(value, before[name]) == ("lora_" not in name), name
+    # The user's own module is as it was.
+    assert all(torch.equal(before[name], t) for name, t in adapted.state_dict().items())
+
+
+def test_lora_starts_as_the_backbone(images, centro, adapted):
+    plain = centro(**beside(tower()), max_epochs=0).fit(images)
+    bind = centro(**beside(adapted), max_epochs=0).fit(images)
+    assert_allclose(bind.transform(images), plain.transform(images), atol=1e-6)
+
+
+def test_lora_can_be_copied_cloned_and_pickled(images, centro, adapted):
+    bind = centro(**beside(adapted, learning_rate={"picture": 0.02, "place": 1e-3})).fit(images)
+    expected = bind.transform(images)
+    for other in (copy.deepcopy(bind), pickle.loads(pickle.dumps(bind)), clone(bind).fit(images)):
+        assert_array_equal(other.transform(images), expected)
+        again = other.partial_fit(images).transform(images)
+        assert not np.array_equal(again, expected)
+
+
+def test_lora_from_a_factory(images, centro, peft):
+    def factory(n_features, n_components):
+        return peft.get_peft_model(tower(), peft.LoraConfig(r=4, target_modules=["1"]))
+
+    bind = centro(**beside(factory)).fit(images)
+    assert_array_equal(
+        bind.transform(images), centro(**beside(factory)).fit(images).transform(images)
+    )
