@@ -49,7 +49,7 @@ NAMES = [
     "zero uno due tre quattro cinque sei sette otto nove",
 ]
 words = np.array([line.split() for line in NAMES])  # (3 languages, 10 digits)
-counts = CountVectorizer(analyzer="char_wb", ngram_range=(1, 2)).fit(words.ravel())
+counts = CountVectorizer(analyzer="char_wb", ngram_range=(2, 2)).fit(words.ravel())
 
 turned = np.rot90(rest, axes=(1, 2)).copy()
 train, test, y_train, y_test = train_test_split(

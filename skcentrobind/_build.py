@@ -99,7 +99,8 @@ def build_module(estimator, X, present):
     names, shapes = estimator.modality_names_, estimator._row_shapes
     specs = per_modality(estimator.encoder, names, "encoder")
     augments = per_modality(estimator.augmentation, names, "augmentation")
-    fitted = fit_scalers(X)
+    modules = [name for name, spec in zip(names, specs, strict=True) if not isinstance(spec, str)]
+    fitted = fit_scalers(X, unscaled=modules)
     # A user's module gets its input as it is, and the identity must keep directions.
     scaled = [
         bool(estimator.standardize and isinstance(spec, str) and spec != "identity")

@@ -27,13 +27,16 @@ def row_chunks(n_samples, width):
         yield slice(start, min(start + step, n_samples))
 
 
-def fit_scalers(X):
+def fit_scalers(X, unscaled=()):
     """Fit a `StandardScaler` to the rows of every modality that are present, those without NaN.
 
     Parameters
     ----------
     X : Modalities
         Checked data.
+    unscaled : collection of str, default=()
+        Modalities whose encoders get the rows as they are, constant columns included, so that no
+        warning is due.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def fit_scalers(X):
                 f"Modality '{name}' is constant: all of its rows are equal, so it cannot tell "
                 "samples apart. Leave it out, or check how it was made."
             )
-        if constant.any():
+        if constant.any() and name not in unscaled:
             warnings.warn(
                 f"Modality '{name}': {constant.sum()} of {width} columns are constant and are "
                 "ignored.",

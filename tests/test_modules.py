@@ -269,6 +269,20 @@ def test_one_present_row_leaves_statistics_and_modes(images, centro):
     assert modes.seen == {("", "0", "1", "2", "3", "4", "5")}
 
 
+def test_no_warning_of_constant_pixels(images, centro):
+    # A module gets them as they are; a built-in encoder ignores them, and says so.
+    pictures = images["picture"].copy()
+    pictures[:, :, 0] = 1.0
+    data = {**images, "picture": pictures}
+    bind = centro(**beside(backbone())).fit(data)
+    dark = pictures.copy()
+    dark[:, :, 0] = 0.0
+    shown, other = (bind.transform_modality(p, "picture") for p in (pictures, dark))
+    assert np.abs(shown - other).max() > 1e-3
+    with pytest.warns(UserWarning, match="'picture': 8 of 64 columns are constant"):
+        centro().fit(data)
+
+
 class Checkpointed(nn.Module):
     """A net with dropout whose activations are computed again in the backward pass."""
 
