@@ -135,6 +135,7 @@ table = pd.DataFrame(rows).T.astype({"parameters that learn": int}).round(2)
 table
 
 # %%
-# With a backbone of this size, training everything is cheap, so LoRA's savings do not matter. They
-# do where the backbone has a hundred million weights: the optimiser keeps two more numbers for each
+# A backbone that has seen nothing but upright digits has to change to read them on their side. The
+# projection alone cannot do that, and LoRA does more with few weights. Here training everything is
+# cheap and best. Where the backbone has a hundred million weights, LoRA's savings count: the optimiser keeps two more numbers for each
 # weight that learns, and a checkpoint of the adapted network is as small as its pairs of matrices.
