@@ -27,7 +27,7 @@ TABLE = {
     "_layers": ("torch", ""),
     "_encoders": ("torch", "_layers"),
     "_augment": ("torch", ""),
-    "anchors": ("torch", ""),
+    "anchors": ("torch", "_layers"),
     "losses": ("torch", "_layers"),
     "_data": ("numpy sklearn torch", ""),
     "_module": ("torch", "_encoders _layers"),
@@ -44,7 +44,7 @@ TABLE = {
         "_build _data _encoders _modalities _net _parameters _validation losses metrics",
     ),
     "_docstrings": ("", ""),
-    "_centrobind": ("", "_base _docstrings anchors"),
+    "_centrobind": ("sklearn", "_base _docstrings anchors"),
     "_fixed_anchor": ("", "_base _docstrings anchors"),
     # what is run
     "__init__": ("", "_version"),
