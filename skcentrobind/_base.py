@@ -15,6 +15,7 @@ from skcentrobind._build import (
 )
 from skcentrobind._data import prepare_rows
 from skcentrobind._encoders import ModalityEncoder
+from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
 from skcentrobind._parameters import check_parameters
@@ -120,10 +121,11 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         # Blocks of absent modalities are zero, so the sum runs over the present ones.
         mean = blocks.sum(axis=0) / weight.sum(axis=0)
         if self.output == "mean":
-            return mean
+            return keep_index(self, mean, X)
         if not present.all():
             blocks = np.where(weight > 0, blocks, mean)
-        return np.ascontiguousarray(blocks.swapaxes(0, 1)).reshape(len(mean), -1)
+        Z = np.ascontiguousarray(blocks.swapaxes(0, 1)).reshape(len(mean), -1)
+        return keep_index(self, Z, X)
 
     def transform_modalities(self, X):
         """Embed samples as one array a modality.

@@ -16,10 +16,12 @@ PACKAGE = Path(skcentrobind.__file__).parent
 TABLE = {
     "_version": ("", ""),
     # numpy and scikit-learn
-    "_items": ("numpy scipy", ""),
+    "_items": ("numpy scipy pandas", ""),
     "_modalities": ("numpy scipy pandas", "_items"),
-    "_inputs": ("numpy scipy sklearn", "_modalities"),
-    "_validation": ("numpy scipy sklearn", "_modalities _inputs"),
+    "_inputs": ("numpy pandas scipy sklearn", "_modalities"),
+    "_layout": ("numpy pandas sklearn", "_modalities _inputs"),
+    "_validation": ("numpy scipy sklearn", "_items _modalities _inputs _layout"),
+    "_per_modality": ("numpy pandas scipy sklearn", "_items _modalities _inputs _layout"),
     "datasets": ("numpy sklearn", "_modalities"),
     "metrics": ("numpy pandas sklearn", "_modalities"),
     "plotting": ("numpy pandas sklearn matplotlib", "_modalities metrics"),
@@ -41,7 +43,7 @@ TABLE = {
     ),
     "_base": (
         "numpy sklearn torch",
-        "_build _data _encoders _modalities _net _parameters _validation metrics",
+        "_build _data _encoders _inputs _modalities _net _parameters _validation metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("", "_base _docstrings anchors"),
@@ -55,7 +57,16 @@ TABLE = {
     "__main__": ("numpy matplotlib", "_demo plotting __init__"),
 }
 
-WITHOUT_TORCH = ["_modalities", "_inputs", "_validation", "datasets", "metrics", "plotting"]
+WITHOUT_TORCH = [
+    "_modalities",
+    "_inputs",
+    "_layout",
+    "_validation",
+    "_per_modality",
+    "datasets",
+    "metrics",
+    "plotting",
+]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
