@@ -334,7 +334,7 @@ def _to_modalities(estimator, X, reset):
         top = X.columns.get_level_values(0)
         X = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
     elif not (isinstance(X, Modalities) or is_collection(X)):
-        X = [X]
+        X = [X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)]
     checked = from_collection(estimator, X, reset)
     columns = dict(zip(checked.names, column_names(X), strict=True))
     return checked, columns, isinstance(X, Modalities | dict)

@@ -67,9 +67,9 @@ def check_modalities(estimator, X, *, reset):
         checked = (
             Modalities.from_frame(X) if is_deep_frame else from_collection(estimator, X, reset)
         )
+        for name, array in checked.items():
+            check_numeric(array, name)
         columns = dict(zip(checked.names, column_names(X), strict=True))
-    for name, array in checked.items():
-        check_numeric(array, name)
     if reset:
         check_enough_samples(checked, type(estimator).__name__)
         learn_layout(estimator, checked, columns)
