@@ -40,7 +40,6 @@ names = np.array(["top left", "top right", "bottom left", "bottom right"])
 table = pd.DataFrame(
     {
         "ink": ink.sum(axis=(1, 2)),
-        "height": (ink.max(axis=2) > 4).sum(axis=1),
         "width": (ink.max(axis=1) > 4).sum(axis=1),
         "darkest": names[quarters.argmax(axis=0)],
     }
@@ -53,12 +52,14 @@ X
 # %%
 # A step for each modality
 # ------------------------
-# It is :class:`~sklearn.compose.ColumnTransformer` for modalities, and may hold one. Samples without
-# text take no part in the fit of the text's steps, and stay without.
+# It is :class:`~sklearn.compose.ColumnTransformer` for modalities, and may hold one. Samples
+# without text take no part in the fit of the text's steps, and stay without. Pixels that are white
+# in all pictures are left out.
 
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
@@ -67,9 +68,9 @@ from skcentrobind import CentroBindTransformer, PerModality
 per = PerModality(
     {
         "text": make_pipeline(TfidfVectorizer(), TruncatedSVD(20, random_state=0)),
-        "image": "passthrough",
+        "image": VarianceThreshold(),
         "table": make_column_transformer(
-            (MinMaxScaler(), ["ink", "height", "width"]), (OneHotEncoder(), ["darkest"])
+            (MinMaxScaler(), ["ink", "width"]), (OneHotEncoder(), ["darkest"])
         ),
     }
 )
@@ -109,7 +110,7 @@ def embed(queries):
     return bind.transform_modality(per.named_transformers_.text.transform(queries), "text")
 
 
-gallery = bind.transform_modality(test["image"], "image")
+gallery = bind.transform_modality(per.transform(test)["image"], "image")
 queries = ["zero", "sieben", "quatre", "the digit ocho"]
 nearest = np.argsort(-embed(queries) @ gallery.T, axis=1)[:, :8]
 
