@@ -4,17 +4,15 @@ import difflib
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import TransformerMixin, clone
+from sklearn.base import TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, _safe_indexing, get_tags
+from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from skcentrobind._apply import check_transformer, fit_transform_present, is_word, transform_present
 from skcentrobind._inputs import from_collection, is_collection, is_frame, plain_tensor
-from skcentrobind._items import check_array, find_absent, is_raw
 from skcentrobind._layout import column_names, learn_layout, match_layout
 from skcentrobind._modalities import Modalities
 
@@ -137,9 +135,9 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         X, columns, _ = _to_modalities(self, X, reset=True)
         chosen = self._choose(X.names)
         learn_layout(self, X, columns)
-        kept = [(name, item) for name, item in X.items() if not _is(chosen[name], "drop")]
+        kept = [(name, item) for name, item in X.items() if not is_word(chosen[name], "drop")]
         tasks = [(chosen[name], name, item, y) for name, item in kept]
-        done = Parallel(n_jobs=self.n_jobs)(delayed(_fit_transform)(*task) for task in tasks)
+        done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
         Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
         # What a modality looks like that nobody has at transform.
@@ -163,9 +161,9 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         check_is_fitted(self)
         X, columns, named = _to_modalities(self, X, reset=False)
         X = match_layout(self, X, columns, named)
-        kept = [(t, name) for name, t in self.transformers_ if not _is(t, "drop")]
+        kept = [(t, name) for name, t in self.transformers_ if not is_word(t, "drop")]
         done = Parallel(n_jobs=self.n_jobs)(
-            delayed(_transform)(transformer, name, X[name], self._outputs[name])
+            delayed(transform_present)(transformer, name, X[name], self._outputs[name])
             for transformer, name in kept
         )
         return Modalities({name: item for (_, name), item in zip(kept, done, strict=True)})
@@ -187,9 +185,9 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         columns = dict(zip(self.modality_names_, self.n_features_per_modality_, strict=True))
         names = []
         for name, transformer in self.transformers_:
-            if _is(transformer, "drop"):
+            if is_word(transformer, "drop"):
                 continue
-            if _is(transformer, "passthrough"):
+            if is_word(transformer, "passthrough"):
                 features = self._columns[name] or [f"x{i}" for i in range(columns[name])]
             elif hasattr(transformer, "get_feature_names_out"):
                 features = transformer.get_feature_names_out()
@@ -302,29 +300,14 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
                 f"{list(names)}.{hint}"
             )
         for name, transformer in [*pairs, ("remainder", self.remainder)]:
-            _check_transformer(name, transformer)
+            check_transformer(name, transformer)
         chosen = {name: dict(pairs).get(name, self.remainder) for name in names}
-        if all(_is(transformer, "drop") for transformer in chosen.values()):
+        if all(is_word(transformer, "drop") for transformer in chosen.values()):
             raise ValueError(
                 f"All modalities {list(names)} are dropped. Name one in transformers, or use "
                 'remainder="passthrough".'
             )
         return chosen
-
-
-def _is(transformer, word):
-    return isinstance(transformer, str) and transformer == word
-
-
-def _check_transformer(name, transformer):
-    if _is(transformer, "drop") or _is(transformer, "passthrough"):
-        return
-    can_fit = hasattr(transformer, "fit") or hasattr(transformer, "fit_transform")
-    if isinstance(transformer, type) or not (can_fit and hasattr(transformer, "transform")):
-        raise TypeError(
-            f"The transformer of '{name}' is {transformer!r}, expected an instance with fit and "
-            'transform, "drop" or "passthrough".'
-        )
 
 
 def _to_modalities(estimator, X, reset):
@@ -338,94 +321,3 @@ def _to_modalities(estimator, X, reset):
     checked = from_collection(estimator, X, reset)
     columns = dict(zip(checked.names, column_names(X), strict=True))
     return checked, columns, isinstance(X, Modalities | dict)
-
-
-def _fit_transform(transformer, name, item, y):
-    """Return the fitted clone and what it makes of the item."""
-    if _is(transformer, "passthrough"):
-        return transformer, item
-    present = ~find_absent(item)
-    if not present.any():
-        raise ValueError(
-            f"Modality '{name}' is present in 0 of {len(present)} samples, so that its transformer "
-            'cannot be fitted; leave the modality out, or set it to "drop".'
-        )
-    transformer = clone(transformer)
-    some = _present_rows(transformer, item, present)
-    y = y if y is None or present.all() else _safe_indexing(y, np.flatnonzero(present))
-    try:
-        if hasattr(transformer, "fit_transform"):
-            out = transformer.fit_transform(some, y)
-        else:
-            out = transformer.fit(some, y).transform(some)
-    except Exception as exc:
-        _add_name(exc, name)
-        raise
-    return transformer, _restore(out, name, item, present)
-
-
-def _transform(transformer, name, item, like):
-    """Return what a fitted transformer makes of the item; `like` is a row of its output in fit."""
-    if _is(transformer, "passthrough"):
-        return item
-    present = ~find_absent(item)
-    if not present.any():
-        return _spread(like[:0], name, item, present)
-    try:
-        out = transformer.transform(_present_rows(transformer, item, present))
-    except Exception as exc:
-        _add_name(exc, name)
-        raise
-    return _restore(out, name, item, present)
-
-
-def _add_name(exc, name):
-    exc.add_note(f"This was the transformer of modality '{name}' in PerModality.")
-
-
-def _present_rows(transformer, item, present):
-    """Rows that have the modality; texts in one column become 1-D for those who want that."""
-    if not present.all():
-        item = item.iloc[present] if hasattr(item, "iloc") else item[present]
-    while isinstance(transformer, Pipeline):
-        transformer = transformer.steps[0][1]
-    wants_2d = not hasattr(transformer, "__sklearn_tags__") or (
-        get_tags(transformer).input_tags.two_d_array
-    )
-    if not wants_2d and item.shape[1:] == (1,) and is_raw(item):
-        return np.asarray(item, dtype=object)[:, 0]
-    return item
-
-
-def _restore(out, name, item, present):
-    """Check what a transformer returns, and put it back into the rows that it came from."""
-    out = check_array(out, name)
-    if out.shape[0] != present.sum():
-        raise ValueError(
-            f"The transformer of modality '{name}' returned {out.shape[0]} rows for "
-            f"{present.sum()} samples. It must keep the samples: leave out steps that drop or "
-            "repeat rows."
-        )
-    return out if present.all() else _spread(out, name, item, present)
-
-
-def _spread(out, name, item, present):
-    """Insert rows of NaN for samples that lack the modality."""
-    if sparse.issparse(out):
-        raise ValueError(
-            f"{(~present).sum()} of {len(present)} samples lack modality '{name}', but its "
-            "transformer returns a sparse matrix, which cannot mark them by rows of NaN. Make it "
-            "dense, for example by TruncatedSVD in a pipeline, or drop these samples."
-        )
-    if hasattr(out, "iloc"):
-        # Row -1 is none of the frame's.
-        rows = np.where(present, np.cumsum(present) - 1, -1)
-        index = item.index if hasattr(item, "iloc") else range(len(present))
-        return out.reset_index(drop=True).reindex(rows).set_axis(index, axis=0)
-    if is_raw(out):
-        full = np.full((len(present), *out.shape[1:]), None, dtype=object)
-    else:
-        dtype = np.result_type(out.dtype, np.float32)
-        full = np.full((len(present), *out.shape[1:]), np.nan, dtype=dtype)
-    full[present] = out
-    return full
