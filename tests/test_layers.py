@@ -16,10 +16,13 @@ PACKAGE = Path(skcentrobind.__file__).parent
 TABLE = {
     "_version": ("", ""),
     # numpy and scikit-learn
-    "_items": ("numpy scipy", ""),
+    "_items": ("numpy scipy pandas", ""),
     "_modalities": ("numpy scipy pandas", "_items"),
-    "_inputs": ("numpy scipy sklearn", "_modalities"),
-    "_validation": ("numpy scipy sklearn", "_modalities _inputs"),
+    "_inputs": ("numpy pandas scipy sklearn", "_modalities"),
+    "_layout": ("numpy pandas sklearn", "_modalities _inputs"),
+    "_validation": ("numpy scipy sklearn", "_items _modalities _inputs _layout"),
+    "_apply": ("numpy scipy sklearn", "_items"),
+    "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
     "datasets": ("numpy sklearn", "_modalities"),
     "metrics": ("numpy pandas sklearn", "_modalities"),
     "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
@@ -39,9 +42,11 @@ TABLE = {
         "numpy sklearn torch",
         "_validation _augment _data _encoders _module _net anchors losses",
     ),
+    "_fitted": ("numpy sklearn", "_encoders _validation"),
     "_base": (
         "numpy sklearn torch",
-        "_build _data _encoders _modalities _net _parameters _validation losses metrics",
+        "_build _data _encoders _fitted _inputs _modalities _net _parameters _validation losses "
+        "metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("sklearn", "_base _docstrings anchors"),
@@ -55,7 +60,16 @@ TABLE = {
     "__main__": ("numpy matplotlib", "_demo plotting __init__"),
 }
 
-WITHOUT_TORCH = ["_modalities", "_inputs", "_validation", "datasets", "metrics", "plotting"]
+WITHOUT_TORCH = [
+    "_modalities",
+    "_inputs",
+    "_layout",
+    "_validation",
+    "_per_modality",
+    "datasets",
+    "metrics",
+    "plotting",
+]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
