@@ -12,10 +12,17 @@ _HOMES = {
     "CentroBindTransformer": "skcentrobind._centrobind",
     "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
     "Modalities": "skcentrobind._modalities",
+    "load": "skcentrobind._loading",
 }
 _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
 
-__all__ = ["CentroBindTransformer", "FixedAnchorBindTransformer", "Modalities", "__version__"]
+__all__ = [
+    "CentroBindTransformer",
+    "FixedAnchorBindTransformer",
+    "Modalities",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name):
