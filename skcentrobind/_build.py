@@ -140,7 +140,7 @@ def rebuild_module(estimator, spreads):
     """
 
     def probe(m):
-        return torch.zeros(2, *estimator._row_shapes[m])
+        return torch.zeros(2, *estimator._row_shapes[m], device="cpu")
 
     return _assemble(estimator, _groups(estimator, probe), spreads)
 
@@ -179,7 +179,7 @@ def _groups(estimator, probe):
             estimator._n_components,
             estimator.hidden_layer_sizes,
             split,
-            torch.Generator().manual_seed(estimator._seed),
+            torch.Generator("cpu").manual_seed(estimator._seed),
             probe,
         )
 
@@ -187,7 +187,7 @@ def _groups(estimator, probe):
 def _spread(scalers):
     """Standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
-    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32)
+    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
 
 
 def build_net(estimator, module, anchor, data_valid):

@@ -142,7 +142,7 @@ def _tensors(estimator):
             tensors[f"spread.{i}"] = view.spread.flatten()
     for m, scaler in enumerate(estimator.scalers_.values()):
         if scaler is not None:
-            tensors |= {f"scaler.{m}.{a}": torch.as_tensor(getattr(scaler, a)) for a in _SCALER}
+            tensors |= {f"scaler.{m}.{a}": torch.from_numpy(getattr(scaler, a)) for a in _SCALER}
     for i, moments in net.optimizer_.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": value for key, value in moments.items()}
     tensors |= {f"random.{name}": getattr(net, name).get_state() for name in _GENERATORS}
