@@ -13,6 +13,7 @@ _HOMES = {
     "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
     "Modalities": "skcentrobind._modalities",
     "PerModality": "skcentrobind._per_modality",
+    "load": "skcentrobind._loading",
 }
 _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
 
@@ -22,6 +23,7 @@ __all__ = [
     "Modalities",
     "PerModality",
     "__version__",
+    "load",
 ]
 
 

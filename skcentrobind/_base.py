@@ -19,6 +19,7 @@ from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
 from skcentrobind._parameters import check_parameters
+from skcentrobind._serving import ServingMixin
 from skcentrobind._validation import (
     check_enough_samples,
     check_modalities,
@@ -32,7 +33,7 @@ from skcentrobind.metrics import mean_reciprocal_rank
 _ENCODE_ROWS = 8192
 
 
-class BaseBindTransformer(FittedAttributes, TransformerMixin, BaseEstimator):
+class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, BaseEstimator):
     """Base class of the binding transformers; subclasses choose the anchor.
 
     A subclass has the parameters of `CentroBindTransformer`, but for its own choice of the

@@ -104,12 +104,7 @@ def check_one_modality(estimator, X_m, modality):
         Which rows are not all NaN.
     """
     names = estimator.modality_names_
-    if isinstance(modality, str) and modality in names:
-        position = names.index(modality)
-    elif is_index(modality) and -len(names) <= modality < len(names):
-        position = range(len(names))[modality]
-    else:
-        raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+    position = find_modality(names, modality)
     single = Modalities({names[position]: plain_tensor(X_m)})
     check_numeric(single.arrays[0], names[position])
     check_columns(estimator, names[position], *column_names([X_m]))
@@ -118,6 +113,15 @@ def check_one_modality(estimator, X_m, modality):
     present = single.present[:, 0]
     _check_finite(names[position], single.arrays[0], present)
     return position, single.arrays[0], present
+
+
+def find_modality(names, modality):
+    """Position of a modality that is given by name or position, the latter also from the end."""
+    if isinstance(modality, str) and modality in names:
+        return names.index(modality)
+    if is_index(modality) and -len(names) <= modality < len(names):
+        return range(len(names))[modality]
+    raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
 
 
 def check_enough_samples(X, caller):

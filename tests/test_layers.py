@@ -43,14 +43,19 @@ TABLE = {
         "_validation _augment _data _encoders _module _net anchors losses",
     ),
     "_fitted": ("numpy sklearn", "_encoders _validation"),
+    "_plain": ("numpy torch", "anchors"),
+    "_saving": ("safetensors sklearn torch", "_build _plain _version"),
+    "_onnx": ("numpy onnx", "_encoders _version"),
+    "_serving": ("sklearn", "_onnx _saving _validation"),
     "_base": (
         "numpy sklearn torch",
-        "_build _data _encoders _fitted _inputs _modalities _net _parameters _validation losses "
-        "metrics",
+        "_build _data _encoders _fitted _inputs _modalities _net _parameters _serving _validation "
+        "losses metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("sklearn", "_base _docstrings anchors"),
     "_fixed_anchor": ("", "_base _docstrings anchors"),
+    "_loading": ("", "_centrobind _fixed_anchor _net _parameters _saving _version"),
     # what is run
     "__init__": ("", "_version"),
     "_demo": (
@@ -178,7 +183,7 @@ def test_optional_and_slow_libraries_are_imported_inside_functions():
         module = ast.parse(path.read_text())
         at_import = [n for n in module.body if isinstance(n, ast.Import | ast.ImportFrom)]
         tops = {name.split(".")[0] for n in at_import for name in imports_of(n, path)}
-        assert not tops & {"matplotlib", "pandas", "umap"}, path
+        assert not tops & {"matplotlib", "onnx", "pandas", "safetensors", "umap"}, path
 
 
 def run(code):

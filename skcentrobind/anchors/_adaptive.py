@@ -35,7 +35,7 @@ class LearnedAnchor(BaseAnchor):
 
     def prepare(self, names):
         """Start with equal weights for these modalities."""
-        self.logits = nn.Parameter(torch.zeros(len(names)))
+        self.logits = nn.Parameter(torch.zeros(len(names), device="cpu"))
 
     @property
     def modality_weights(self):

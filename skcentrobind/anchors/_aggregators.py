@@ -96,7 +96,7 @@ class WeightedAnchor(BaseAnchor):
 
 def _as_weights(weights):
     try:
-        return torch.as_tensor(weights, dtype=torch.float32)
+        return torch.as_tensor(weights, dtype=torch.float32, device="cpu")
     except (TypeError, ValueError, RuntimeError) as exc:
         raise ValueError(
             "WeightedAnchor needs one number for each modality, as a sequence or a dict by name, "
