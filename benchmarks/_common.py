@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import os
-import platform
 import statistics
-from importlib.metadata import version
 from pathlib import Path
 
+from skcentrobind._demo import environment
+
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("skcentrobind", "scikit-learn", "torch", "skorch", "numpy", "scipy", "pandas")
 
 
 def parser(description):
@@ -22,27 +20,21 @@ def parser(description):
     return options
 
 
-def environment():
-    """Machine and versions that the figures come from."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
-    }
-
-
 def store(name, results):
     """Write results with their environment to results/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"environment": environment(), **results}, indent=1) + "\n")
     print(f"\nStored in {path.relative_to(Path(__file__).parent.parent)}")
+
+
+def machine(where):
+    """Say where figures come from; `where` is a stored `environment`."""
+    versions = where["versions"]
+    return (
+        f"{where['cpu']}, {where['cores']} cores, Python {where['python']}, "
+        f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}"
+    )
 
 
 def median(values):

@@ -178,7 +178,7 @@ FIGURES = {
     "X4 good": "accuracy_x4_good",
     "X3 and X4 good": "accuracy_x3_x4_good",
 }
-BENCHMARK = Benchmark("bench_curves", one_draw, CASES, 3, report, figures)
+BENCHMARK = Benchmark("bench_curves", one_draw, CASES, 2, report, figures)
 
 if __name__ == "__main__":
     main(BENCHMARK, __doc__)

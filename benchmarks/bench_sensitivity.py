@@ -113,7 +113,7 @@ CASES = {"default": {}}
 CASES |= {f"{p}={value}": {p: value} for p, values in VALUES.items() for value in values}
 SMOKE_CASES = {case: CASES[case] for case in ("default", "detach_anchor=True")}
 BENCHMARK = Benchmark(
-    "bench_sensitivity", one_draw, CASES, 4, report, figures, smoke_cases=SMOKE_CASES
+    "bench_sensitivity", one_draw, CASES, 3, report, figures, smoke_cases=SMOKE_CASES
 )
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from _common import RESULTS, store
+from _common import RESULTS, machine, store
 
 ROOT = Path(__file__).resolve().parent.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -29,15 +29,6 @@ LARGEST_PICTURE = 300_000  # bytes
 
 def load(name):
     return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def machine(environment):
-    """Say where the figures come from."""
-    versions = environment["versions"]
-    return (
-        f"{environment['cpu']}, {environment['cores']} cores, Python {environment['python']}, "
-        f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}"
-    )
 
 
 def fenced(lines):

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from _common import RESULTS
+from _common import RESULTS, machine
 from _figures import IMAGES, REPRODUCTION
 from _own_tables import OWN
 from _paper import DESCRIBED
@@ -39,15 +39,6 @@ def question(name):
     """First sentence of the script's docstring."""
     text = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text()))
     return " ".join(text.split("\n\n")[0].split())
-
-
-def machine(environment):
-    """Where the figures come from."""
-    versions = environment["versions"]
-    return (
-        f"{environment['cpu']}, {environment['cores']} cores, Python {environment['python']}, "
-        f"scikit-learn {versions['scikit-learn']}, torch {versions['torch']}"
-    )
 
 
 # -------------------------------------------------------------- the reproduction of the paper

@@ -136,6 +136,7 @@ table
 
 # %%
 # A backbone that has seen nothing but upright digits has to change to read them on their side. The
-# projection alone cannot do that, and LoRA does more with few weights. Here training everything is
-# cheap and best. Where the backbone has a hundred million weights, LoRA's savings count: the optimiser keeps two more numbers for each
-# weight that learns, and a checkpoint of the adapted network is as small as its pairs of matrices.
+# projection alone cannot do that, and LoRA does more of it with few weights. Here training
+# everything is cheap and best. Where the backbone has a hundred million weights, LoRA's savings
+# count: the optimiser keeps two more numbers for each weight that learns, and what has to be stored
+# of the adapted network are its pairs of matrices.

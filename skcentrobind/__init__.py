@@ -1,7 +1,7 @@
 """Bind modalities: one shared space for arrays that describe the same samples.
 
 The public names are loaded when they are first used, so that `skcentrobind.metrics`,
-`skcentrobind.datasets` and `Modalities` work without importing torch.
+`skcentrobind.datasets`, `Modalities` and `PerModality` work without importing torch.
 """
 
 from importlib import import_module
@@ -12,10 +12,19 @@ _HOMES = {
     "CentroBindTransformer": "skcentrobind._centrobind",
     "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
     "Modalities": "skcentrobind._modalities",
+    "PerModality": "skcentrobind._per_modality",
+    "load": "skcentrobind._loading",
 }
 _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
 
-__all__ = ["CentroBindTransformer", "FixedAnchorBindTransformer", "Modalities", "__version__"]
+__all__ = [
+    "CentroBindTransformer",
+    "FixedAnchorBindTransformer",
+    "Modalities",
+    "PerModality",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name):

@@ -14,13 +14,14 @@ from skcentrobind._build import (
     split_rows,
 )
 from skcentrobind._data import prepare_rows
-from skcentrobind._encoders import ModalityEncoder
+from skcentrobind._fitted import FittedAttributes
+from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
 from skcentrobind._parameters import check_parameters
+from skcentrobind._serving import ServingMixin
 from skcentrobind._validation import (
     check_enough_samples,
-    check_input_features,
     check_modalities,
     check_one_modality,
     warn_of_unbound,
@@ -32,7 +33,7 @@ from skcentrobind.metrics import mean_reciprocal_rank
 _ENCODE_ROWS = 8192
 
 
-class BaseBindTransformer(TransformerMixin, BaseEstimator):
+class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, BaseEstimator):
     """Base class of the binding transformers; subclasses choose the anchor.
 
     A subclass has the parameters of `CentroBindTransformer`, but for its own choice of the
@@ -126,10 +127,11 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         # Blocks of absent modalities are zero, so the sum runs over the present ones.
         mean = blocks.sum(axis=0) / weight.sum(axis=0)
         if self.output == "mean":
-            return mean
+            return keep_index(self, mean, X)
         if not present.all():
             blocks = np.where(weight > 0, blocks, mean)
-        return np.ascontiguousarray(blocks.swapaxes(0, 1)).reshape(len(mean), -1)
+        Z = np.ascontiguousarray(blocks.swapaxes(0, 1)).reshape(len(mean), -1)
+        return keep_index(self, Z, X)
 
     def transform_modalities(self, X):
         """Embed samples as one array a modality.
@@ -201,60 +203,6 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             clean, augmented = self.net_.module_(data.inputs, None, generator)
         return mean_reciprocal_rank([augmented[0].cpu().numpy(), clean[0].cpu().numpy()])
 
-    def get_feature_names_out(self, input_features=None):
-        """Return the names of the columns of `transform`.
-
-        Parameters
-        ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
-            Only compared with the names of the columns seen in fit.
-
-        Returns
-        -------
-        names : ndarray of str of shape (n_features_out,)
-            "text_0", "text_1", ..., or "mean_0", ... with `output="mean"`.
-        """
-        check_is_fitted(self)
-        check_input_features(self, input_features)
-        blocks = ["mean"] if self.output == "mean" else self.modality_names_
-        width = self._n_components
-        return np.asarray([f"{b}_{i}" for b in blocks for i in range(width)], dtype=object)
-
-    @property
-    def encoders_(self):
-        """Trained encoders by name: prepared float32 rows to unit-length embeddings."""
-        check_is_fitted(self)
-        return {name: self._encoder(m) for m, name in enumerate(self.modality_names_)}
-
-    @property
-    def loss_curve_(self):
-        """Training loss of every epoch, the sum over the modalities."""
-        check_is_fitted(self)
-        # An epoch that was interrupted has none.
-        return [epoch["train_loss"] for epoch in self.net_.history if "train_loss" in epoch]
-
-    @property
-    def validation_scores_(self):
-        """Mean reciprocal rank of held-out batches after every epoch; None unless early stopped."""
-        check_is_fitted(self)
-        scores = [epoch["valid_score"] for epoch in self.net_.history if "valid_score" in epoch]
-        return scores or None
-
-    @property
-    def n_iter_(self):
-        """Number of epochs so far."""
-        return len(self.loss_curve_)
-
-    @property
-    def n_modalities_(self):
-        """Number of modalities seen in fit."""
-        check_is_fitted(self)
-        return len(self.modality_names_)
-
-    def __sklearn_is_fitted__(self):
-        """Whether training has taken place."""
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self):
         """Tell scikit-learn that embeddings are float32."""
         tags = super().__sklearn_tags__()
@@ -325,6 +273,3 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
                 z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
                 out[some] = z.cpu().numpy()
         return out
-
-    def _encoder(self, m):
-        return ModalityEncoder(*self.net_.module_.group_of(m))

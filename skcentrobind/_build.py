@@ -96,9 +96,8 @@ def build_module(estimator, X, present):
     scalers : dict of str to StandardScaler or None
         How each modality is standardised.
     """
-    names, shapes = estimator.modality_names_, estimator._row_shapes
+    names = estimator.modality_names_
     specs = per_modality(estimator.encoder, names, "encoder")
-    augments = per_modality(estimator.augmentation, names, "augmentation")
     modules = [name for name, spec in zip(names, specs, strict=True) if not isinstance(spec, str)]
     fitted = fit_scalers(X, unscaled=modules)
     # A user's module gets its input as it is, and the identity must keep directions.
@@ -111,35 +110,68 @@ def build_module(estimator, X, present):
         for name, scaler, use in zip(names, fitted, scaled, strict=True)
     }
 
+    def probe(m):
+        rows = np.flatnonzero(present[:, m])[:2]
+        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
+        return torch.from_numpy(prepared).view(len(rows), *estimator._row_shapes[m])
+
+    groups = _groups(estimator, probe)
+    spreads = [
+        None
+        if all(scaled[m] for m in group.members)
+        else _spread([fitted[m] for m in group.members])
+        for group in groups
+    ]
+    return _assemble(estimator, groups, spreads), scalers
+
+
+def rebuild_module(estimator, spreads):
+    """Make a module of the same form as in fit, for weights that come from elsewhere.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are checked, and names and shapes of the modalities known.
+    spreads : list of Tensor or None
+        Standard deviations of the features of each group, where they are not 1.
+
+    Returns
+    -------
+    module : BindModule
+        On the estimator's device.
+    """
+
+    def probe(m):
+        return torch.zeros(2, *estimator._row_shapes[m], device="cpu")
+
+    return _assemble(estimator, _groups(estimator, probe), spreads)
+
+
+def _assemble(estimator, groups, spreads):
+    """Put encoders and augmentation together, on the device."""
+    augments = per_modality(estimator.augmentation, estimator.modality_names_, "augmentation")
+    strength = float(estimator.augmentation_scale)
+    views = []
+    for group, spread in zip(groups, spreads, strict=True):
+        first, *others = group.members
+        if spread is not None:
+            spread = spread if others else spread.view(estimator._row_shapes[first])
+            spread = spread.to(estimator.device_)
+        widths = [estimator.n_features_per_modality_[m] for m in group.members]
+        views.append(View(augmentation(augments[first]), strength, spread, widths))
+    return BindModule(groups, views).to(estimator.device_)
+
+
+def _groups(estimator, probe):
+    """Make the encoders; torch's global random state stays as it was."""
+    names = estimator.modality_names_
+    specs = per_modality(estimator.encoder, names, "encoder")
+    augments = per_modality(estimator.augmentation, names, "augmentation")
     # What is augmented differently or learns at another rate stays apart; a user's augmentation
     # sees one modality at a time.
     views_of = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
     rates = per_modality(estimator.learning_rate, names, "learning_rate")
     split = list(zip(views_of, rates, strict=True))
-    groups = _groups(estimator, X, present, specs, split)
-    views = []
-    for group in groups:
-        members = group.members
-        spread = None
-        if not all(scaled[m] for m in members):
-            spread = _spread([fitted[m] for m in members])
-            spread = spread.view(shapes[members[0]]) if len(members) == 1 else spread
-            spread = spread.to(estimator.device_)
-        widths = [estimator.n_features_per_modality_[m] for m in members]
-        strength = float(estimator.augmentation_scale)
-        views.append(View(augmentation(augments[members[0]]), strength, spread, widths))
-    return BindModule(groups, views).to(estimator.device_), scalers
-
-
-def _groups(estimator, X, present, specs, split):
-    """Make the encoders; torch's global random state stays as it was."""
-    names, shapes = estimator.modality_names_, estimator._row_shapes
-
-    def probe(m):
-        rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
-        return torch.from_numpy(prepared).view(len(rows), *shapes[m])
-
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.
     custom = any(not isinstance(spec, str) for spec in specs)
     with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
@@ -147,12 +179,12 @@ def _groups(estimator, X, present, specs, split):
             torch.random.default_generator.manual_seed(estimator._seed)
         return build_groups(
             specs,
-            shapes,
+            estimator._row_shapes,
             names,
             estimator._n_components,
             estimator.hidden_layer_sizes,
             split,
-            torch.Generator().manual_seed(estimator._seed),
+            torch.Generator("cpu").manual_seed(estimator._seed),
             probe,
         )
 
@@ -160,7 +192,7 @@ def _groups(estimator, X, present, specs, split):
 def _spread(scalers):
     """Standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
-    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32)
+    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
 
 
 def build_net(estimator, module, anchor, data_valid):

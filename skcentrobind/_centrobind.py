@@ -3,9 +3,11 @@
 import copy
 import difflib
 
+from sklearn.utils.validation import check_is_fitted
+
 from skcentrobind._base import BaseBindTransformer
 from skcentrobind._docstrings import shared
-from skcentrobind.anchors import ANCHORS, BaseAnchor
+from skcentrobind.anchors import ANCHORS, BaseAnchor, CallableAnchor
 
 
 @shared(
@@ -29,7 +31,7 @@ class CentroBindTransformer(BaseBindTransformer):
     ----------
     n_components : int, default=64
         Width of the shared space.
-    aggregator : str or BaseAnchor instance, default="mean"
+    aggregator : str, BaseAnchor instance or callable, default="mean"
         How the embeddings of a sample become its anchor.
 
         "mean" is the centroid.
@@ -40,8 +42,21 @@ class CentroBindTransformer(BaseBindTransformer):
 
         "random_intra" draws one modality in every step, which learns as well.
 
+        "trimmed" is the centroid without the embedding that lies farthest from it.
+
+        "leave_one_out" gives each modality the centroid of the others.
+
+        "spectral" is the direction that the embeddings have most in common.
+
+        "learned" is a weighted mean, whose weights are trained with the encoders and can be read
+        from `aggregator_weights_`.
+
         An instance of an anchor class sets its own options, for example
         `WeightedAnchor([.2, .2, 1])`; it is copied.
+
+        A callable `(z, present) -> anchors` computes anchors of shape (batch, n_components) from
+        embeddings of shape (n_modalities, batch, n_components) and their presence of shape
+        (n_modalities, batch), None if all are there.
     {parameters}
 
     Attributes
@@ -141,11 +156,24 @@ class CentroBindTransformer(BaseBindTransformer):
             return copy.deepcopy(self.aggregator)
         if isinstance(self.aggregator, str) and self.aggregator in ANCHORS:
             return ANCHORS[self.aggregator]()
+        if callable(self.aggregator) and not isinstance(self.aggregator, type):
+            return CallableAnchor(self.aggregator)
         close = difflib.get_close_matches(str(self.aggregator), ANCHORS, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         if self.aggregator == "weighted":
             hint = " Weights are given by an instance: WeightedAnchor([0.2, 0.2, 1])."
         raise ValueError(
-            f"aggregator must be one of {sorted(ANCHORS)} or an instance of an anchor class, got "
-            f"{self.aggregator!r}.{hint}"
+            f"aggregator must be one of {sorted(ANCHORS)}, an instance of an anchor class or a "
+            f"function, got {self.aggregator!r}.{hint}"
         )
+
+    @property
+    def aggregator_weights_(self):
+        """Weights of the modalities in the anchor by name, if the aggregator has such weights."""
+        check_is_fitted(self)
+        weights = getattr(self.net_.criterion_.anchor, "modality_weights", None)
+        if weights is None:
+            raise AttributeError(
+                f"aggregator={self.aggregator!r} has no weights; 'learned' and WeightedAnchor have."
+            )
+        return dict(zip(self.modality_names_, weights.tolist(), strict=True))

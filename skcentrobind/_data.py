@@ -189,9 +189,9 @@ class EpochBatches:
     def __iter__(self):
         n_samples = len(self.data)
         if self.generator is None:
-            order = torch.arange(n_samples)
+            order = torch.arange(n_samples, device="cpu")
         else:
-            order = torch.randperm(n_samples, generator=self.generator)
+            order = torch.randperm(n_samples, generator=self.generator, device="cpu")
         order = order.to(self.data.inputs[0].device)
         for rows in order.tensor_split(len(self)):
             yield self.data[rows], None

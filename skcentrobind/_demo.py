@@ -26,7 +26,7 @@ KS = (1, 5)
 RAW = "raw features"
 CENTROBIND = "CentroBind"
 
-_PACKAGES = ("skcentrobind", "scikit-learn", "torch", "skorch", "numpy", "scipy")
+_PACKAGES = ("skcentrobind", "scikit-learn", "torch", "skorch", "numpy", "scipy", "pandas")
 
 
 @dataclass
@@ -167,7 +167,7 @@ def mean_between(matrix):
 def as_dict(results, split, seconds):
     """Everything that was measured, ready for `json.dumps`."""
     return {
-        "environment": _environment(),
+        "environment": environment(),
         "quick": split.quick,
         "n_train": len(split.X_train),
         "n_test": len(split.X_test),
@@ -203,7 +203,7 @@ def _rounded(values):
     return np.where(np.isnan(values), None, values).tolist()
 
 
-def _environment():
+def environment():
     """Machine and versions that the figures come from."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")

@@ -274,4 +274,4 @@ def _custom(member, spec, shape, name, n_components, generator, rows):
 def _uniform(shape, fan_in, generator):
     """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the law of torch's linear layers."""
     bound = 1 / math.sqrt(fan_in)
-    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    return torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)

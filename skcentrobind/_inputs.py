@@ -4,6 +4,7 @@ import difflib
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
 from skcentrobind._modalities import Modalities
@@ -29,8 +30,8 @@ def from_collection(estimator, X, reset):
     for m, item in enumerate(items):
         if item is None:
             shape = shapes.get(names[m], (1,)) if names else (1,)
-            # One number in memory, however many rows.
-            items[m] = np.broadcast_to(np.nan, (length, *shape))
+            # One number in memory, however many rows. 1-D items hold objects, which None replaces.
+            items[m] = np.broadcast_to(np.nan if shape else None, (length, *shape))
     return Modalities(items, names)
 
 
@@ -39,7 +40,7 @@ def from_matrix(estimator, X, reset):
     _refuse_other_forms(X)
     _refuse_list_of_vectors(X)
     cut = estimator.modalities
-    columns = list(X.columns) if is_frame(X) else None
+    columns = list(X.columns) if hasattr(X, "columns") else None
     matrix = validate_data(
         estimator,
         X,
@@ -49,9 +50,7 @@ def from_matrix(estimator, X, reset):
         ensure_all_finite=True if cut is None else "allow-nan",
         ensure_min_samples=2 if reset else 1,
     )
-    if cut is None:
-        return Modalities([matrix]), None
-    return Modalities(_cut(matrix, cut, columns)), None
+    return Modalities([matrix] if cut is None else _cut(matrix, cut, columns))
 
 
 def _cut(matrix, cut, columns):
@@ -127,7 +126,7 @@ def is_collection(X):
         return True
     if not isinstance(X, list | tuple) or not X:
         return isinstance(X, list | tuple)
-    return all(item is None or _n_axes(item) >= 2 for item in X)
+    return all(item is None or _n_axes(item) >= 2 or _is_raw_vector(item) for item in X)
 
 
 def _n_axes(item):
@@ -138,6 +137,16 @@ def _n_axes(item):
     except ValueError:
         # Rows of different length, which the conversion to an array will refuse.
         return 1
+
+
+def _is_raw_vector(item):
+    """Whether an item is a list of texts or objects, thus a modality and not a row."""
+    if _n_axes(item) != 1:
+        return False
+    try:
+        return np.asarray(item).dtype.kind in "OUST"
+    except ValueError:
+        return False
 
 
 def _refuse_other_forms(X):
@@ -167,6 +176,41 @@ def _refuse_list_of_vectors(X):
             "must be an array of shape (n_samples, n_features): use array.reshape(-1, 1) for a "
             "modality of one feature, or np.asarray(X) if these are the rows of one array."
         )
+
+
+def keep_index(estimator, Z, X):
+    """Give the output the index that all DataFrames among the modalities share.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Knows from `set_output` whether a DataFrame is wanted.
+    Z : ndarray of shape (n_samples, n_features_out)
+        What it returns for `X`.
+    X : list, dict, Modalities, DataFrame or array
+        Its input. scikit-learn itself keeps the index of a DataFrame.
+
+    Returns
+    -------
+    Z : ndarray or DataFrame
+        A DataFrame if one is wanted and there is an index to keep.
+    """
+    wanted = _get_output_config("transform", estimator)["dense"] == "pandas"
+    if not wanted or not (isinstance(X, Modalities) or is_collection(X)):
+        return Z
+    indices = [item.index for item in items_of(X) if hasattr(item, "iloc")]
+    if not indices or not all(indices[0].equals(index) for index in indices[1:]):
+        return Z
+    import pandas as pd
+
+    return pd.DataFrame(Z, index=indices[0])
+
+
+def items_of(X):
+    """The arrays of a list, dict or `Modalities`, some of which may be None."""
+    if isinstance(X, Modalities):
+        return X.arrays
+    return list(X.values() if isinstance(X, dict) else X)
 
 
 def plain_tensor(X):

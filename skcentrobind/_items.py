@@ -7,6 +7,9 @@ from collections.abc import Sized
 import numpy as np
 from scipy import sparse
 
+# Kinds of dtype that hold numbers, and those that hold something to be encoded first.
+_NUMBERS, _RAW = "fiub", "OUSTmM"
+
 # Entries that `present` reads at a time, so that a memory map is never in memory as a whole.
 _CHUNK = 2**18
 
@@ -32,8 +35,9 @@ def check_array(array, name):
     """Return `array` as a numpy array, CSR matrix or DataFrame, or say why it cannot be held."""
     try:
         array = _convert(array)
-        _check_dtypes(array)
-        if array.ndim < 2 or (sparse.issparse(array) and array.ndim > 2):
+        _check_dtypes(array, _NUMBERS + _RAW)
+        n_axes = 1 if is_raw(array) else 2
+        if array.ndim < n_axes or (sparse.issparse(array) and array.ndim > 2):
             raise ValueError(
                 f"got {array.ndim}-D data of shape {array.shape}, expected (n_samples, n_features)."
                 " A list of 1-D arrays is rows, thus one modality: Modalities([np.asarray(X)]). "
@@ -63,13 +67,18 @@ def _convert(array):
         )
     if sparse.issparse(array):
         return array.tocsr() if array.ndim == 2 else array
+    if type(array).__module__.partition(".")[0] == "polars":
+        array = _from_polars(array)
     is_plain = isinstance(array, np.ndarray) and not isinstance(array, np.matrix)
-    if is_plain or hasattr(array, "iloc"):
-        return array
+    if is_plain or hasattr(array, "columns"):
+        # numpy's strings of any length can hold missing values only as objects.
+        return array.astype(object) if is_plain and array.dtype.kind == "T" else array
     try:
         if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
             return array.detach().cpu().numpy()
-        return np.asarray(array)
+        converted = np.asarray(array)
+        # numpy writes None and NaN among strings as words; as objects they stay what they are.
+        return converted if converted.dtype.kind not in "US" else np.array(array, dtype=object)
     except (TypeError, ValueError, RuntimeError) as exc:
         raise ValueError(
             f"got a {type(array).__name__} that cannot become a numpy array: {exc} Rows need the "
@@ -77,19 +86,46 @@ def _convert(array):
         ) from exc
 
 
-def _check_dtypes(array):
-    is_frame = hasattr(array, "columns")
-    for i, dtype in enumerate(array.dtypes if is_frame else [array.dtype]):
+def _from_polars(array):
+    """Return a polars DataFrame as one of pandas, without pyarrow, or a Series as an array."""
+    if not hasattr(array, "columns"):
+        return array.to_numpy() if hasattr(array, "to_numpy") else array
+    import pandas as pd
+
+    return pd.DataFrame({column: array[column].to_numpy() for column in array.columns})
+
+
+def _dtypes(array):
+    return list(array.dtypes) if hasattr(array, "columns") else [array.dtype]
+
+
+def is_raw(array):
+    """Whether an item holds text, categories, dates or objects, which encoders cannot read."""
+    return any(dtype.kind in _RAW for dtype in _dtypes(array))
+
+
+def check_numeric(array, name):
+    """Refuse an item that holds anything but numbers, and say what turns it into numbers."""
+    try:
+        _check_dtypes(array, _NUMBERS)
+    except ValueError as exc:
+        raise ValueError(f"Modality {name!r}: {exc}") from exc
+
+
+def _check_dtypes(array, kinds):
+    for i, dtype in enumerate(_dtypes(array)):
+        is_frame = hasattr(array, "columns")
         got = f"got dtype {dtype}" + (f" in column {array.columns[i]!r}" if is_frame else "")
         if dtype.kind == "c":
             raise ValueError(
                 f"{got}, expected real numbers. Complex data not supported; use "
                 "np.hstack([X.real, X.imag])."
             )
-        if dtype.kind not in "fiub":
+        if dtype.kind not in kinds:
             raise ValueError(
-                f"{got}, expected numbers. Encode it first, e.g. with TfidfVectorizer or "
-                "OneHotEncoder; use .astype(float) if it holds numbers."
+                f"{got}, expected numbers. Encode it first: PerModality applies a transformer to "
+                "each modality, e.g. TfidfVectorizer and TruncatedSVD to text, OneHotEncoder to "
+                "categories; use .astype(float) if it holds numbers."
             )
 
 
@@ -108,9 +144,14 @@ def check_lengths(arrays, names):
 
 
 def find_absent(item):
-    """Return which rows hold nothing but NaN, bool array of shape (n_samples,)."""
+    """Return which rows hold nothing but NaN or None, bool array of shape (n_samples,)."""
     absent = np.zeros(item.shape[0], dtype=bool)
     is_frame = hasattr(item, "iloc")
+    if not is_frame and item.dtype.kind in "OmM":
+        import pandas as pd
+
+        # It takes an object that is an array itself for one value.
+        return pd.isna(item).reshape(len(item), -1).all(axis=1)
     if not is_frame and item.dtype.kind != "f":
         return absent
     if sparse.issparse(item):
@@ -140,8 +181,8 @@ def to_numpy(frame):
 def describe(item):
     """Return features, dtype and kind of an item as text."""
     is_frame = hasattr(item, "iloc")
-    dtypes = {str(dtype) for dtype in (item.dtypes if is_frame else [item.dtype])}
-    dense = "DataFrame" if is_frame else "memmap" if isinstance(item, np.memmap) else "dense"
-    kind = "sparse" if sparse.issparse(item) else dense
-    features = " x ".join(map(str, item.shape[1:]))
+    dtypes = {str(dtype) for dtype in _dtypes(item)}
+    dense = "memmap" if isinstance(item, np.memmap) else "raw" if is_raw(item) else "dense"
+    kind = "sparse" if sparse.issparse(item) else "DataFrame" if is_frame else dense
+    features = " x ".join(map(str, item.shape[1:])) or "1-D"
     return features, dtypes.pop() if len(dtypes) == 1 else "mixed", kind

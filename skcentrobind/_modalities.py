@@ -14,6 +14,7 @@ from skcentrobind._items import (
     check_names,
     describe,
     find_absent,
+    is_raw,
     to_numpy,
 )
 
@@ -32,7 +33,9 @@ class Modalities:
         One array of shape (n_samples, ...) per modality; a dict brings the names. Numpy arrays
         with 2 or more dimensions, memory maps, CSR matrices and DataFrames are kept without a
         copy. Other sparse formats become CSR, nested lists and torch tensors become numpy
-        arrays. A row of NaN in one array means that the sample lacks this modality.
+        arrays, polars frames become DataFrames of pandas. Text and other objects may be 1-D, and
+        wait for `PerModality` to make numbers of them. A row of NaN in one array, or None in
+        place of an object, means that the sample lacks this modality.
     names : sequence of str of length n_modalities, default=None
         Names, converted with `str` if need be; ``"modality0"``, ``"modality1"``, ... if None.
 
@@ -41,7 +44,8 @@ class Modalities:
     TypeError
         If `arrays` is not a list or dict of arrays, or `names` is not a list of names.
     ValueError
-        If lengths differ, an item is absent, empty, 1-D or not numeric, or names do not fit.
+        If lengths differ, an item is absent, empty, complex or of 1-D numbers, or names do not
+        fit.
 
     Examples
     --------
@@ -75,12 +79,13 @@ class Modalities:
         Returns
         -------
         Modalities
-            One 2-D numpy array per modality, in order of first appearance.
+            One 2-D numpy array per modality, in order of first appearance; a modality with text or
+            categories stays a DataFrame.
 
         Raises
         ------
         ValueError
-            If `df` is not a DataFrame with two-level columns, or a column is not numeric.
+            If `df` is not a DataFrame with two-level columns, or a column cannot be held.
         """
         if getattr(getattr(df, "columns", None), "nlevels", 0) != 2:
             raise ValueError(
@@ -92,7 +97,8 @@ class Modalities:
         for i, name in enumerate(df.columns.get_level_values(0)):
             positions.setdefault(name, []).append(i)
         blocks = [check_array(df.iloc[:, at], str(name)) for name, at in positions.items()]
-        return cls([to_numpy(block) for block in blocks], list(positions))
+        arrays = [b.droplevel(0, axis=1) if is_raw(b) else to_numpy(b) for b in blocks]
+        return cls(arrays, list(positions))
 
     def to_frame(self, index=None):
         """Put the modalities side by side in a DataFrame with two-level columns.
@@ -144,7 +150,7 @@ class Modalities:
 
     @property
     def n_features(self):
-        """Number of features of each modality, a list; an (n, 8, 8) array has 64."""
+        """Number of features of each modality, a list; 64 for an (n, 8, 8) array, 1 for text."""
         return [math.prod(item.shape[1:]) for item in self._arrays]
 
     @property
@@ -156,7 +162,7 @@ class Modalities:
     def present(self):
         """Which sample has which modality, bool array of shape (n_samples, n_modalities).
 
-        False where a whole row is NaN (sparse: where it stores entries and all are NaN).
+        False where a whole row is NaN or None (sparse: where it stores entries and all are NaN).
         """
         return np.column_stack([~find_absent(item) for item in self._arrays])
 

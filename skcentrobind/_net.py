@@ -1,6 +1,7 @@
 """Training with skorch: the only file that imports it."""
 
 import contextlib
+import math
 
 import torch
 from skorch import NeuralNet
@@ -63,9 +64,9 @@ class BindNet(NeuralNet):
     def initialize(self):
         """Prepare the net and its own sources of randomness."""
         super().initialize()
-        self.order_generator_ = torch.Generator().manual_seed(self.seed)
+        self.order_generator_ = torch.Generator("cpu").manual_seed(self.seed)
         self.generator_ = torch.Generator(self.device).manual_seed(self.seed + 1)
-        self.global_state_ = torch.Generator().manual_seed(self.seed + 2).get_state()
+        self.global_state_ = torch.Generator("cpu").manual_seed(self.seed + 2).get_state()
         return self
 
     def get_dataset(self, X, y=None):
@@ -105,7 +106,7 @@ class BindNet(NeuralNet):
             losses.append(step_fn(batch)["loss"].detach())
             sizes.append(len(batch[0]["inputs"][0]))
         # One transfer from the device an epoch instead of one a batch.
-        losses, sizes = torch.stack(losses).double().cpu(), torch.tensor(sizes)
+        losses, sizes = torch.stack(losses).double().cpu(), torch.tensor(sizes, device="cpu")
         self.history.new_batch()
         self.history.record_batch("train_loss", float(losses @ sizes.double() / sizes.sum()))
         self.history.record_batch("train_batch_size", int(sizes.sum()))
@@ -187,7 +188,7 @@ class StopIfDiverged(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Look at the loss of the epoch."""
         loss = net.history[-1, "train_loss"]
-        if not torch.isfinite(torch.tensor(loss)):
+        if not math.isfinite(loss):
             raise ValueError(
                 f"The loss became {loss} in epoch {len(net.history)}: training diverged. Lower "
                 f"learning_rate (now {net.lr:g}), or check the scale of the data if "

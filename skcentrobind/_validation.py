@@ -1,12 +1,11 @@
 """From every form of input to checked `Modalities` and a mask of what is present."""
 
-import difflib
 import math
 import warnings
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
 from skcentrobind._inputs import (
     from_collection,
@@ -15,6 +14,14 @@ from skcentrobind._inputs import (
     is_frame,
     is_index,
     plain_tensor,
+)
+from skcentrobind._items import check_numeric
+from skcentrobind._layout import (
+    check_columns,
+    check_shapes,
+    column_names,
+    learn_layout,
+    match_layout,
 )
 from skcentrobind._modalities import Modalities
 
@@ -49,27 +56,26 @@ def check_modalities(estimator, X, *, reset):
     X = plain_tensor(X)
     is_deep_frame = is_frame(X) and X.columns.nlevels > 1
     if not (is_deep_frame or isinstance(X, Modalities) or is_collection(X)):
-        checked, flat = from_matrix(estimator, X, reset)
+        # scikit-learn itself learns and compares the names of its columns.
+        checked, columns = from_matrix(estimator, X, reset), None
     elif estimator.modalities is not None:
         raise ValueError(
             f"modalities={estimator.modalities!r} says how to cut a 2-D array, but X comes as "
             f"{type(X).__name__} of separate arrays already; leave modalities=None."
         )
-    elif is_deep_frame:
-        checked = Modalities.from_frame(X)
-        flat = X.set_axis([f"{name}/{feature}" for name, feature in X.columns], axis=1)
     else:
-        checked = flat = from_collection(estimator, X, reset)
+        checked = (
+            Modalities.from_frame(X) if is_deep_frame else from_collection(estimator, X, reset)
+        )
+        for name, array in checked.items():
+            check_numeric(array, name)
+        columns = dict(zip(checked.names, column_names(X), strict=True))
     if reset:
         check_enough_samples(checked, type(estimator).__name__)
-        estimator.modality_names_ = list(checked.names)
-        estimator._row_shapes = [array.shape[1:] for array in checked.arrays]
-        estimator.n_features_per_modality_ = checked.n_features
+        learn_layout(estimator, checked, columns)
     else:
         named = is_deep_frame or isinstance(X, Modalities | dict)
-        checked = _match_fitted(estimator, checked, named)
-    if flat is not None:
-        validate_data(estimator, flat, reset=reset, skip_check_array=True)
+        checked = match_layout(estimator, checked, columns, named)
     checked = Modalities(dict(_dense_items(checked)))
     present = checked.present
     _check_values(checked, present, reset)
@@ -98,18 +104,24 @@ def check_one_modality(estimator, X_m, modality):
         Which rows are not all NaN.
     """
     names = estimator.modality_names_
-    if isinstance(modality, str) and modality in names:
-        position = names.index(modality)
-    elif is_index(modality) and -len(names) <= modality < len(names):
-        position = range(len(names))[modality]
-    else:
-        raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+    position = find_modality(names, modality)
     single = Modalities({names[position]: plain_tensor(X_m)})
+    check_numeric(single.arrays[0], names[position])
+    check_columns(estimator, names[position], *column_names([X_m]))
     single = Modalities(dict(_dense_items(single)))
-    _check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
+    check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
     present = single.present[:, 0]
     _check_finite(names[position], single.arrays[0], present)
     return position, single.arrays[0], present
+
+
+def find_modality(names, modality):
+    """Position of a modality that is given by name or position, the latter also from the end."""
+    if isinstance(modality, str) and modality in names:
+        return names.index(modality)
+    if is_index(modality) and -len(names) <= modality < len(names):
+        return range(len(names))[modality]
+    raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
 
 
 def check_enough_samples(X, caller):
@@ -167,50 +179,6 @@ def per_modality(value, names, parameter):
             )
         return list(value)
     return [value] * len(names)
-
-
-def _match_fitted(estimator, X, named):
-    """Bring `Modalities` into the fitted order and compare names and shapes."""
-    names = estimator.modality_names_
-    if X.n_modalities != len(names):
-        raise ValueError(
-            f"X has {X.n_modalities} modalities {list(X.names)}, but "
-            f"{type(estimator).__name__} was fitted with {len(names)}: {names}. Pass None for an "
-            "absent modality at transform. Note that scikit-learn's splitters (GridSearchCV, "
-            "cross_val_score, ...) cut a bare list over its modalities: wrap it in Modalities(X)."
-        )
-    if named:
-        unknown = [name for name in X.names if name not in names]
-        if unknown:
-            close = difflib.get_close_matches(unknown[0], names, n=1)
-            hint = f" Did you mean '{close[0]}' for '{unknown[0]}'?" if close else ""
-            raise ValueError(
-                f"X has modalities {list(X.names)}, but {type(estimator).__name__} was fitted "
-                f"with {names}.{hint} Rename them, or pass a plain list in the fitted order."
-            )
-        X = X[names]
-    else:
-        X = Modalities(X.arrays, names)
-    _check_shapes(X, names, estimator._row_shapes)
-    return X
-
-
-def _check_shapes(X, names, expected):
-    for name, array, shape in zip(names, X.arrays, expected, strict=False):
-        if array.shape[1:] == shape:
-            continue
-        fits = [other for other, s in zip(names, expected, strict=False) if s == array.shape[1:]]
-        hint = f" It has the shape of '{fits[0]}': are modalities swapped?" if fits else ""
-        raise ValueError(
-            f"Modality '{name}' has {_features(array.shape[1:])}, but was fitted with "
-            f"{_features(shape)}.{hint}"
-        )
-
-
-def _features(shape):
-    if len(shape) == 1:
-        return f"{shape[0]} features"
-    return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
 def _dense_items(X):

@@ -131,6 +131,11 @@ FIT = {
     "None among the items": ({}, text(None), V, ["'text'", "None", "transform", "NaN"]),
     "None in a list": ({}, [IMAGE, None], V, ["'modality1'", "None", "transform", "NaN"]),
     "strings": ({}, text(np.full((40, 5), "a")), V, ["'text'", "dtype <U1", "OneHotEncoder"]),
+    "texts": ({}, text(["a text"] * 40), V, ["'text'", "dtype object", "PerModality"]),
+    "texts in a list": ({}, [["a text"] * 40, IMAGE], V, ["'modality0'", "PerModality"]),
+    "categories": (
+        {}, text(pd.DataFrame({"u": pd.Categorical(["a"] * 40)})), V, ["'text'", "PerModality"],
+    ),
     "objects": ({}, text(TEXT.astype(object)), V, ["'text'", "object", ".astype(float)"]),
     "dates": ({}, text(TEXT.astype("M8[s]")), V, ["'text'", "datetime64", "expected numbers"]),
     "a text column": (
@@ -445,7 +450,7 @@ OTHER = {
     ),
     "renamed column of a two-level frame": (
         lambda: centro().fit(FRAME).transform(FRAME.rename(columns={0: "zero"})), V,
-        ["feature names should match", "text/zero", "now missing", "text/0"],
+        ["'image'", "feature names should match", "image/zero", "now missing", "image/0"],
     ),
     "renamed column of a flat frame": (
         lambda: centro(modalities=[6, 9]).fit(FLAT).transform(FLAT.rename(columns={"f5": "g"})), V,

@@ -128,6 +128,14 @@ def test_every_fitted_attribute_is_documented(name, make_data):
     assert fitted == {p.name for p in ClassDoc(type(bind))["Attributes"]}
 
 
+def test_every_fitted_attribute_of_per_modality_is_documented(make_data):
+    per = skcentrobind.PerModality({}, remainder="passthrough").fit(make_data(10)[0].to_frame())
+    fitted = {key for key in dir(per) if key.endswith("_") and not key.startswith("_")}
+    # The columns of this frame are numbers, which are no names.
+    documented = {p.name for p in ClassDoc(type(per))["Attributes"]}
+    assert fitted == documented - {"feature_names_in_"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_say_what_they_are_for(module):
     module = importlib.import_module(module)

@@ -16,10 +16,13 @@ PACKAGE = Path(skcentrobind.__file__).parent
 TABLE = {
     "_version": ("", ""),
     # numpy and scikit-learn
-    "_items": ("numpy scipy", ""),
+    "_items": ("numpy scipy pandas", ""),
     "_modalities": ("numpy scipy pandas", "_items"),
-    "_inputs": ("numpy scipy sklearn", "_modalities"),
-    "_validation": ("numpy scipy sklearn", "_modalities _inputs"),
+    "_inputs": ("numpy pandas scipy sklearn", "_modalities"),
+    "_layout": ("numpy pandas sklearn", "_modalities _inputs"),
+    "_validation": ("numpy scipy sklearn", "_items _modalities _inputs _layout"),
+    "_apply": ("numpy scipy sklearn", "_items"),
+    "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
     "datasets": ("numpy sklearn", "_modalities"),
     "metrics": ("numpy pandas sklearn", "_modalities"),
     "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
@@ -27,7 +30,7 @@ TABLE = {
     "_layers": ("torch", ""),
     "_encoders": ("torch", "_layers"),
     "_augment": ("torch", ""),
-    "anchors": ("torch", ""),
+    "anchors": ("torch", "_layers"),
     "losses": ("torch", "_layers"),
     "_data": ("numpy sklearn torch", ""),
     "_module": ("torch", "_encoders _layers"),
@@ -39,13 +42,20 @@ TABLE = {
         "numpy sklearn torch",
         "_validation _augment _data _encoders _module _net anchors losses",
     ),
+    "_fitted": ("numpy sklearn", "_encoders _validation"),
+    "_plain": ("numpy torch", "anchors"),
+    "_saving": ("safetensors sklearn torch", "_build _plain _version"),
+    "_onnx": ("numpy onnx", "_encoders _version"),
+    "_serving": ("sklearn", "_onnx _saving _validation"),
     "_base": (
         "numpy sklearn torch",
-        "_build _data _encoders _modalities _net _parameters _validation losses metrics",
+        "_build _data _encoders _fitted _inputs _modalities _net _parameters _serving _validation "
+        "losses metrics",
     ),
     "_docstrings": ("", ""),
-    "_centrobind": ("", "_base _docstrings anchors"),
+    "_centrobind": ("sklearn", "_base _docstrings anchors"),
     "_fixed_anchor": ("", "_base _docstrings anchors"),
+    "_loading": ("", "_centrobind _fixed_anchor _net _parameters _saving _version"),
     # what is run
     "__init__": ("", "_version"),
     "_demo": (
@@ -55,7 +65,16 @@ TABLE = {
     "__main__": ("numpy matplotlib", "_demo plotting __init__"),
 }
 
-WITHOUT_TORCH = ["_modalities", "_inputs", "_validation", "datasets", "metrics", "plotting"]
+WITHOUT_TORCH = [
+    "_modalities",
+    "_inputs",
+    "_layout",
+    "_validation",
+    "_per_modality",
+    "datasets",
+    "metrics",
+    "plotting",
+]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -164,7 +183,7 @@ def test_optional_and_slow_libraries_are_imported_inside_functions():
         module = ast.parse(path.read_text())
         at_import = [n for n in module.body if isinstance(n, ast.Import | ast.ImportFrom)]
         tops = {name.split(".")[0] for n in at_import for name in imports_of(n, path)}
-        assert not tops & {"matplotlib", "pandas", "umap"}, path
+        assert not tops & {"matplotlib", "onnx", "pandas", "safetensors", "umap"}, path
 
 
 def run(code):

@@ -6,6 +6,13 @@ which all modalities learn. To add one, derive from `BaseAnchor`, implement `agg
 a row to `ANCHORS`.
 """
 
+from skcentrobind.anchors._adaptive import (
+    CallableAnchor,
+    LearnedAnchor,
+    LeaveOneOutAnchor,
+    SpectralAnchor,
+    TrimmedAnchor,
+)
 from skcentrobind.anchors._aggregators import MeanAnchor, MedianAnchor, WeightedAnchor
 from skcentrobind.anchors._base import BaseAnchor, Target
 from skcentrobind.anchors._members import FixedAnchor, IntraAnchor, RandomAnchor
@@ -13,12 +20,17 @@ from skcentrobind.anchors._members import FixedAnchor, IntraAnchor, RandomAnchor
 __all__ = [
     "ANCHORS",
     "BaseAnchor",
+    "CallableAnchor",
     "FixedAnchor",
     "IntraAnchor",
+    "LearnedAnchor",
+    "LeaveOneOutAnchor",
     "MeanAnchor",
     "MedianAnchor",
     "RandomAnchor",
+    "SpectralAnchor",
     "Target",
+    "TrimmedAnchor",
     "WeightedAnchor",
 ]
 
@@ -28,4 +40,8 @@ ANCHORS = {
     "median": MedianAnchor,
     "random": RandomAnchor,
     "random_intra": lambda: RandomAnchor(intra=True),
+    "trimmed": TrimmedAnchor,
+    "leave_one_out": LeaveOneOutAnchor,
+    "spectral": SpectralAnchor,
+    "learned": LearnedAnchor,
 }

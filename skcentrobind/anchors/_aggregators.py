@@ -73,6 +73,11 @@ class WeightedAnchor(BaseAnchor):
                 f"WeightedAnchor needs finite weights >= 0 that are not all 0, got {weights}."
             )
 
+    @property
+    def modality_weights(self):
+        """Weights of the modalities where all are present, in their order."""
+        return self._w / self._w.sum()
+
     def aggregate(self, z, present):
         """Weighted mean over the modalities that a sample has."""
         weights = self._w.to(z.dtype)[:, None]  # (n_modalities, 1 or batch)
@@ -91,7 +96,7 @@ class WeightedAnchor(BaseAnchor):
 
 def _as_weights(weights):
     try:
-        return torch.as_tensor(weights, dtype=torch.float32)
+        return torch.as_tensor(weights, dtype=torch.float32, device="cpu")
     except (TypeError, ValueError, RuntimeError) as exc:
         raise ValueError(
             "WeightedAnchor needs one number for each modality, as a sequence or a dict by name, "

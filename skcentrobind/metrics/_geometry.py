@@ -192,7 +192,7 @@ def modality_gap(Z):
 
 
 def linear_cka(Z, *, debiased=False):
-    r"""Linear centred kernel alignment: do two modalities see the same similarities?
+    r"""Linear centred kernel alignment: whether two modalities see the same similarities.
 
     :math:`\|Y^\top X\|_F^2 / (\|X^\top X\|_F \|Y^\top Y\|_F)` for centred X and Y. It does not
     change when a modality is rotated or scaled, so it cannot see whether modalities meet in the

@@ -1,0 +1,139 @@
+"""Estimators from files, made of the classes in a fixed table."""
+
+import warnings
+
+from skcentrobind._centrobind import CentroBindTransformer
+from skcentrobind._fixed_anchor import FixedAnchorBindTransformer
+from skcentrobind._net import resolve_device
+from skcentrobind._parameters import check_parameters
+from skcentrobind._saving import from_plain_items, read, restore
+from skcentrobind._version import __version__
+
+# What a header or tensors that do not belong together can raise, from here down to torch.
+_FAULTS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+)
+
+#: The only classes that a file can name.
+CLASSES = {cls.__name__: cls for cls in (CentroBindTransformer, FixedAnchorBindTransformer)}
+
+
+def load(path, *, device=None, **code):
+    """Load an estimator that `save` has written.
+
+    Nothing in the file is run, so a file from a stranger can do no harm beyond giving wrong
+    embeddings. The estimator transforms, scores, goes on with `partial_fit` and can be cloned,
+    pickled and saved as the one that was saved.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    device : str, default=None
+        Where torch shall compute; it becomes the parameter `device`. None keeps the saved
+        parameter and computes on the CPU, with a warning, if that device is not here.
+    **code : object
+        Parameters whose values are code of your own, which a file of data cannot hold: modules or
+        factories in `encoder`, callables in `augmentation`, anchor classes of your own in
+        `aggregator`, `callbacks`. Pass what was passed to the constructor; the trained weights
+        come from the file. Callbacks start anew.
+
+    Returns
+    -------
+    estimator : CentroBindTransformer or FixedAnchorBindTransformer
+        Fitted.
+
+    Raises
+    ------
+    ValueError
+        If `save` did not write the file, it is damaged, a newer version of the package has
+        written it, or a parameter that is code is missing.
+    ImportError
+        If safetensors is not installed.
+
+    See Also
+    --------
+    CentroBindTransformer.save : Writes such files.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from skcentrobind import CentroBindTransformer, load
+    >>> from skcentrobind.datasets import make_multimodal_gmm
+    >>> X, y = make_multimodal_gmm(100, n_classes=5, random_state=0)
+    >>> bind = CentroBindTransformer(n_components=8, max_epochs=2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "bind.safetensors")
+    ...     bind.save(path)
+    ...     loaded = load(path)
+    >>> bool(np.array_equal(loaded.transform(X), bind.transform(X)))
+    True
+    """
+    header, tensors = read(path)
+    cls = CLASSES.get(header["class"])
+    if cls is None:
+        raise ValueError(
+            f"{str(path)!r} holds a {header['class']!r}, which skcentrobind {__version__} does not "
+            f"know; it loads {' and '.join(CLASSES)}."
+        )
+    _check_code(path, header["params"], code)
+    if device is not None:
+        resolve_device(device)
+    try:
+        params = from_plain_items({k: v for k, v in header["params"].items() if k not in code})
+        estimator = cls(**params, **code)
+        if device is not None:
+            estimator.device = device
+        check_parameters(estimator)
+        restore(estimator, header, tensors, _device_here(estimator.device))
+    except _FAULTS as exc:
+        also = f", or {' or '.join(code)} is not what it was saved with" if code else ""
+        raise ValueError(
+            f"{str(path)!r} cannot be loaded: it is damaged{also}. {type(exc).__name__}: {exc}"
+        ) from exc
+    return estimator
+
+
+def _check_code(path, params, code):
+    """Compare the parameters that were passed with those that the file could not hold."""
+    needed = {
+        name: value["$code"]
+        for name, value in params.items()
+        if isinstance(value, dict) and "$code" in value
+    }
+    missing = [name for name in needed if name not in code]
+    if missing:
+        holds = ", ".join(f"{name} (holding a {needed[name]})" for name in missing)
+        asked = ", ".join(f"{name}=..." for name in missing)
+        raise ValueError(
+            f"{str(path)!r} was saved with code in {holds}, which a file of data cannot keep: pass "
+            f"it again, load(path, {asked}), or use joblib, which keeps it."
+        )
+    unasked = [name for name in code if name not in needed]
+    if unasked:
+        raise TypeError(
+            f"load() takes only parameters that the file could not hold, {list(needed)}, got "
+            f"{unasked}; change others with set_params once it is loaded."
+        )
+
+
+def _device_here(device):
+    """Resolve the saved device, or fall back on the CPU."""
+    try:
+        return resolve_device(device)
+    except ValueError:
+        warnings.warn(
+            f"It was saved with device={str(device)!r}, which is not here: it computes on the CPU. "
+            "load(path, device='auto') takes what is there.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return "cpu"

@@ -1,0 +1,211 @@
+"""Aggregates that look at how well the embeddings of a sample agree, or learn their weights."""
+
+import torch
+from torch import nn
+
+from skcentrobind._layers import unit_rows
+from skcentrobind.anchors._aggregators import MeanAnchor
+from skcentrobind.anchors._base import BaseAnchor, Target
+
+# Inner products with the sum of the embeddings below this are taken for zero.
+_ASTRAY = 1e-5
+
+
+class LearnedAnchor(BaseAnchor):
+    """Weighted mean of the embeddings, with weights that are trained together with the encoders.
+
+    The weights are the softmax of one number a modality, all equal at the start; those of the
+    modalities that a sample has sum to one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import LearnedAnchor
+    >>> anchor = LearnedAnchor()
+    >>> anchor.prepare(["image", "text"])
+    >>> anchor.aggregate(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), None).tolist()
+    [[0.5, 0.5]]
+    """
+
+    bounded = True
+
+    def __init__(self):
+        super().__init__()
+        self.register_parameter("logits", None)
+
+    def prepare(self, names):
+        """Start with equal weights for these modalities."""
+        self.logits = nn.Parameter(torch.zeros(len(names), device="cpu"))
+
+    @property
+    def modality_weights(self):
+        """Weights of the modalities where all are present, in their order."""
+        return self.logits.detach().softmax(dim=0)
+
+    def aggregate(self, z, present):
+        """Weighted mean over the modalities that a sample has."""
+        logits = self.logits.to(z.dtype)[:, None]  # (n_modalities, 1 or batch)
+        if present is not None:
+            logits = torch.where(present, logits, -torch.inf)
+        return (logits.softmax(dim=0)[:, :, None] * z).sum(dim=0)
+
+
+class LeaveOneOutAnchor(BaseAnchor):
+    """For each modality the centroid of the others, so that none is pulled towards itself.
+
+    Where a sample has one modality alone there are no others, and it sits out. With a single
+    modality in all it learns from its own augmented rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import LeaveOneOutAnchor
+    >>> z = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    >>> LeaveOneOutAnchor().targets(z, None, None)[0].embeddings.tolist()
+    [[[0.0, 1.0]], [[1.0, 0.0]]]
+    """
+
+    bounded = True
+
+    def targets(self, z, present, generator):
+        """Return one target for each modality: the mean over the others that a sample has."""
+        if len(z) == 1:
+            return [Target(z, present=present)]
+        if present is None:
+            return [Target((z.sum(dim=0) - z) / (len(z) - 1))]
+        z = z * present[:, :, None]
+        n_others = present.sum(dim=0) - present.long()  # (n_modalities, batch)
+        others = (z.sum(dim=0) - z) / n_others.clamp(min=1)[:, :, None]
+        return [Target(others, present=n_others > 0)]
+
+
+class TrimmedAnchor(BaseAnchor):
+    """The centroid without the embedding that lies farthest from it.
+
+    Nothing is dropped where a sample has fewer than three modalities: of two embeddings of unit
+    length neither is farther from their mean.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import TrimmedAnchor
+    >>> TrimmedAnchor().aggregate(torch.tensor([[[1.0]], [[1.0]], [[-1.0]]]), None)
+    tensor([[1.]])
+    """
+
+    bounded = True
+
+    def aggregate(self, z, present):
+        """Mean over the modalities that a sample has, but for the worst of three or more."""
+        if present is None:
+            present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
+        centroid = MeanAnchor().aggregate(z, present)
+        # |z - a|^2 = 1 + |a|^2 - 2 z.a, so the farthest one has the smallest product.
+        agreement = (z.detach() * centroid.detach()).sum(dim=2)  # (n_modalities, batch)
+        worst = agreement.masked_fill(~present, torch.inf).argmin(dim=0)
+        dropped = torch.arange(len(z), device=z.device)[:, None] == worst
+        return MeanAnchor().aggregate(z, present & ~(dropped & (present.sum(dim=0) > 2)))
+
+
+class SpectralAnchor(BaseAnchor):
+    r"""The direction that the embeddings of a sample have most in common, of unit length.
+
+    It is the leading left singular vector of the matrix whose columns are the embeddings
+    :math:`z_1, \ldots, z_M` of the sample: a weighted centroid :math:`\sum_m w_m z_m / s_1`, where
+    w is the leading eigenvector of their Gram matrix. A modality that disagrees with the others
+    has a small weight. Of the two signs the one nearer to the centroid is taken; where the
+    direction is at right angles to the centroid, as for two opposed embeddings, the centroid
+    itself is, scaled to unit length.
+
+    References
+    ----------
+    The principal direction as the anchor is due to PMRL, `arXiv:2507.17343
+    <https://arxiv.org/abs/2507.17343>`_.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import SpectralAnchor
+    >>> z = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]])
+    >>> SpectralAnchor().aggregate(z, None)
+    tensor([[1., 0.]])
+    """
+
+    bounded = True
+
+    def aggregate(self, z, present):
+        """Leading left singular vector of the embeddings that a sample has."""
+        if present is not None:
+            z = z * present[:, :, None]
+        z = z.transpose(0, 1)  # (batch, n_modalities, n_components)
+        weights = LeadingEigenvector.apply(z @ z.transpose(1, 2))  # (batch, n_modalities)
+        direction, centre = unit_rows((weights[:, None] @ z)[:, 0]), z.sum(dim=1)
+        along = (direction * centre).sum(dim=1, keepdim=True).detach()
+        direction = torch.where(along < 0, -direction, direction)
+        # Two opposed embeddings have their difference in common: no direction to meet in.
+        return torch.where(along.abs() < _ASTRAY, unit_rows(centre), direction)
+
+
+class LeadingEigenvector(torch.autograd.Function):
+    """Eigenvector of the largest eigenvalue of symmetric matrices (batch, n, n)."""
+
+    @staticmethod
+    def forward(ctx, matrix):
+        """Return unit-length eigenvectors (batch, n), of either sign."""
+        values, vectors = torch.linalg.eigh(matrix.detach())
+        ctx.save_for_backward(values, vectors)
+        return vectors[:, :, -1].clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        """First-order perturbation theory, damped where the eigenvalue is not simple.
+
+        dw = sum_k v_k (v_k . dG w) / (l_1 - l_k) over the other eigenpairs. The gap g = l_1 - l_k
+        enters as g / (g^2 + eps) in place of 1 / g, which would be infinite for a double one.
+        """
+        values, vectors = ctx.saved_tensors
+        gap = values[:, -1:] - values[:, :-1]
+        others, leading = vectors[:, :, :-1], vectors[:, :, -1]
+        inner = (others * grad[:, :, None]).sum(dim=1)  # (batch, n - 1)
+        scale = torch.finfo(values.dtype).eps ** 0.5
+        along = (others * (inner * gap / (gap**2 + scale))[:, None]).sum(dim=2)
+        outer = along[:, :, None] * leading[:, None]  # (batch, n, n)
+        return (outer + outer.transpose(1, 2)) / 2
+
+
+class CallableAnchor(BaseAnchor):
+    """An aggregate that the user has written as a function.
+
+    Parameters
+    ----------
+    function : callable
+        `function(z, present)`, as `BaseAnchor.aggregate`: embeddings of shape (n_modalities,
+        batch, n_components) and presence of shape (n_modalities, batch) or None to anchors of
+        shape (batch, n_components).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import CallableAnchor
+    >>> CallableAnchor(lambda z, present: z[0]).aggregate(torch.ones(3, 2, 4), None).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def aggregate(self, z, present):
+        """Call the function and check what it returns."""
+        out = self.function(z, present)
+        if not isinstance(out, torch.Tensor) or out.shape != z.shape[1:]:
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise ValueError(
+                "aggregator must return a tensor of shape (batch, n_components) = "
+                f"{tuple(z.shape[1:])}, got {got}."
+            )
+        return out
+
+    def extra_repr(self):
+        """Show the function."""
+        return getattr(self.function, "__name__", repr(self.function))
