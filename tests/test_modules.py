@@ -13,6 +13,8 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from skcentrobind import load
+
 NAMES = list(WIDTHS)
 
 
@@ -120,6 +122,16 @@ def test_rates_with_gaps_and_partial_fit(gappy, binder):
     assert_array_equal(bind.transform(gappy), again.transform(gappy))
     restored = pickle.loads(pickle.dumps(clone(bind).fit(gappy)))
     assert_array_equal(restored.transform(gappy), bind.transform(gappy)[: len(gappy)][:, :12])
+
+
+def test_rates_are_saved(X, centro, tmp_path):
+    pytest.importorskip("safetensors")
+    rates = {"image": 1e-12, "text": 1e-2, "audio": 5e-3}
+    bind = centro(learning_rate=rates).fit(X)
+    bind.save(tmp_path / "bind.safetensors")
+    again = load(tmp_path / "bind.safetensors")
+    assert again.get_params()["learning_rate"] == rates
+    assert_array_equal(again.partial_fit(X).transform(X), bind.partial_fit(X).transform(X))
 
 
 def test_rates_can_be_searched(X, centro):
