@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import QUICK, draw
+from sklearn.utils.fixes import parse_version
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,6 +39,7 @@ from skcentrobind.anchors import (
 
 PACKAGE = str(Path(skcentrobind.__file__).parent)
 TORCH = str(Path(torch.__file__).parent)
+OLD_TORCH = parse_version(torch.__version__) < parse_version("2.9")
 
 SETTINGS = {name: {"aggregator": name} for name in ANCHORS}
 SETTINGS |= {
@@ -202,6 +204,9 @@ def called_by_package():
     """Whether the call came from a file of the package, and not from torch, skorch or a test."""
     frame = sys._getframe(2)
     while frame.f_code.co_filename.startswith(TORCH):
+        # Optimisers of torch keep their step counts wherever they like.
+        if "optim" in Path(frame.f_code.co_filename).parts:
+            return False
         frame = frame.f_back
     return frame.f_code.co_filename.startswith(PACKAGE)
 
@@ -231,6 +236,8 @@ def test_the_made_up_device_refuses_a_mix(other_device):
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_another_device_gives_the_same_numbers(name, gaps, request):
+    if name == "median" and OLD_TORCH:
+        pytest.skip("the backward pass of sort makes tensors on the CPU in old releases of torch")
     X, params = data(gaps), SETTINGS[name]
     expected = everything(X, "cpu", **params)
     found = everything(X, request.getfixturevalue("other_device"), **params)
@@ -247,6 +254,7 @@ def test_one_modality_on_another_device(request):
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
 
 
+@pytest.mark.skipif(OLD_TORCH, reason="safetensors reads by torch.asarray without device= there")
 def test_saved_on_the_cpu_and_loaded_on_another_device(tmp_path, request):
     pytest.importorskip("safetensors", reason="the extra `save` is not installed")
     X, _ = draw()
