@@ -13,7 +13,7 @@ from skcentrobind._data import BindData, fit_scalers, prepare_rows
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
 from skcentrobind._net import BindNet, stop_early
-from skcentrobind._validation import per_modality
+from skcentrobind._validation import count_shared, per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
 
@@ -66,9 +66,9 @@ def split_rows(present, names, validation_fraction, seed):
 
 def _some_pair_meets(present):
     """Whether any two modalities share two samples or more."""
-    meetings = present.T.astype(int) @ present  # (n_modalities, n_modalities)
-    np.fill_diagonal(meetings, 0)
-    return meetings.max() > 1
+    shared = count_shared(present)
+    np.fill_diagonal(shared, 0)
+    return shared.max() > 1
 
 
 def build_data(estimator, X, present, layout):

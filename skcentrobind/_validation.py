@@ -240,6 +240,11 @@ def _check_finite(name, array, present):
         )
 
 
+def count_shared(present):
+    """Samples that have both of two modalities, (n_modalities, n_modalities)."""
+    return present.T.astype(np.int64) @ present
+
+
 def warn_of_unbound(present, names, anchor):
     """Warn of modalities that nothing ties to the shared space, since no two samples have both.
 
@@ -252,12 +257,12 @@ def warn_of_unbound(present, names, anchor):
     anchor : BaseAnchor
         Knows its sources and which encoders are frozen.
     """
-    meetings = present.T.astype(np.int64) @ present  # (n_modalities, n_modalities)
+    shared = count_shared(present)
     everyone = range(len(names))
     sources = anchor.sources() or everyone
     for m in sorted(set(everyone) - set(anchor.frozen())):
         others = [s for s in sources if s != m]
-        if others and meetings[m, others].max() < 2:
+        if others and shared[m, others].max() < 2:
             warnings.warn(
                 f"Modality '{names[m]}' shares fewer than 2 samples with "
                 f"{', '.join(repr(names[s]) for s in others)}, so it is not bound to the shared "
