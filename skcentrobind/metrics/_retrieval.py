@@ -155,8 +155,8 @@ def mean_over_pairs(Z, summary, pairs=None):
     mean : float
     """
     if pairs is None:
-        pairs = _all_pairs(len(Z.names))
-    values = [summary(ranks) for _, _, ranks in _ranks_of(Z, pairs)]
+        pairs = all_pairs(len(Z.names))
+    values = [summary(ranks) for _, _, ranks in ranks_of_pairs(Z, pairs)]
     if not values:
         raise ValueError(
             "Retrieval needs at least two modalities that share at least two samples; "
@@ -202,11 +202,11 @@ def retrieval_report(Z, *, ks=(1, 5), subsets=False):
     for k in ks:
         check_whole(k, "k")
     Z = embeddings(Z)
-    pairs = _all_pairs(len(Z.names))
+    pairs = all_pairs(len(Z.names))
     if subsets:
         pairs += _subset_pairs(len(Z.names))
     rows = {}
-    for query, gallery, ranks in _ranks_of(Z, pairs):
+    for query, gallery, ranks in ranks_of_pairs(Z, pairs):
         row = {f"recall@{k}": np.mean(ranks <= k) for k in ks}
         row |= {"mrr": np.mean(1 / ranks), "median_rank": np.median(ranks), "n_samples": len(ranks)}
         rows[" + ".join(Z.names[q] for q in query), Z.names[gallery]] = row
@@ -219,7 +219,8 @@ def retrieval_report(Z, *, ks=(1, 5), subsets=False):
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _all_pairs(n_modalities):
+def all_pairs(n_modalities):
+    """Every ordered pair ((query,), gallery) of positions of different modalities."""
     return [((q,), g) for q, g in itertools.permutations(range(n_modalities), 2)]
 
 
@@ -235,8 +236,20 @@ def _subset_pairs(n_modalities):
     ]
 
 
-def _ranks_of(Z, pairs):
-    """Return [(query, gallery, ranks)] for the pairs that at least two samples can answer."""
+def ranks_of_pairs(Z, pairs):
+    """Rank all answers to all queries.
+
+    Parameters
+    ----------
+    Z : Embeddings
+    pairs : list of (tuple of int, int)
+        Positions of the modalities that ask, together if several, and of the one that answers.
+
+    Returns
+    -------
+    found : list of (query, gallery, ranks)
+        For the pairs that at least two samples can answer.
+    """
     # Queries that look for the same rows of a gallery share the products with it.
     groups = {}
     for query, gallery in pairs:

@@ -1,11 +1,11 @@
 """Retrieval between all modalities: a matrix of one number a pair, or recall against k."""
 
-import itertools
 import re
 
 import numpy as np
 
-from skcentrobind.metrics import retrieval_ranks
+from skcentrobind.metrics._inputs import embeddings
+from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -148,11 +148,9 @@ class RetrievalDisplay:
             If the embeddings are unusable or no two modalities share two samples.
         """
         Z = check_embeddings(Z, at_least=2)
-        ranks = {}
-        for query, gallery in itertools.permutations(Z.names, 2):
-            both = Z.present[:, [Z.names.index(query), Z.names.index(gallery)]].all(axis=1)
-            if both.sum() > 1:
-                ranks[query, gallery] = retrieval_ranks(Z[query][both], Z[gallery][both])
+        checked = embeddings(Z)
+        found = ranks_of_pairs(checked, all_pairs(len(checked.names)))
+        ranks = {(checked.names[q], checked.names[g]): r for (q,), g, r in found}
         if not ranks:
             raise ValueError(
                 "Retrieval needs at least two modalities that share at least two samples; of "
