@@ -115,8 +115,8 @@ SMOKE_SETTINGS = {
     "encoder": {**SETTINGS["encoder"], "max_epochs": 1},
     "pretrain_epochs": 1,
     "probe": {
+        **SETTINGS["probe"],
         "hidden_layer_sizes": [8],
-        "learning_rate_init": 3e-3,
         "batch_size": 100,
         "max_iter": 2,
     },
