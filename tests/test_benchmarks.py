@@ -48,7 +48,7 @@ def report():
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_smoke(script):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     stored = {path: path.stat().st_mtime_ns for path in (BENCHMARKS / "results").iterdir()}
     done = run_script(script, "--smoke")
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_smoke(script):
 
 
 def test_tables_are_those_of_the_stored_results():
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     done = run_script(BENCHMARKS / "render_tables.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -240,7 +240,7 @@ def test_probe_columns(paper):
 
 
 def test_the_printed_bound_needs_a_batch_as_large_as_the_modalities():
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     bounds = helper("bench_bounds")
     rng = np.random.default_rng(0)
     for n_modalities, batch, temperature in [(4, 16, 0.2), (4, 3, 2.0), (8, 4, 1.0), (1, 5, 0.5)]:
@@ -251,7 +251,7 @@ def test_the_printed_bound_needs_a_batch_as_large_as_the_modalities():
 
 
 def test_the_printed_bound_against_a_loop():
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     bounds = helper("bench_bounds")
     rng = np.random.default_rng(1)
     z_augmented, z = rng.normal(size=(2, 3, 4, 2))

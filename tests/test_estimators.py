@@ -536,6 +536,7 @@ def rarely_together(X):
     return arrays
 
 
+# Where modalities rarely meet, fit warns of it; test_bad_input holds the warning.
 @pytest.mark.filterwarnings("ignore:Modality .* shares fewer than 2 samples")
 def test_early_stopping_where_held_out_rows_hardly_overlap(X, binder):
     bind = binder(early_stopping=True, validation_fraction=0.5).fit(rarely_together(X))

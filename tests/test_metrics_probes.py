@@ -211,7 +211,7 @@ def test_every_kind_of_estimator(table, centro, make_data):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_cca_zoo(table, make_data):
-    linear = pytest.importorskip("cca_zoo.linear")
+    linear = pytest.importorskip("cca_zoo.linear", reason="the extra `bench` is not installed")
     (X, y), (X_test, y_test) = make_data(), make_data(30, seed=1)
     model = linear.MCCA(n_components=3, shrinkage=0.1)
     model.fit(list(X.arrays))

@@ -784,7 +784,7 @@ def test_raw_items_are_split_by_scikit_learn():
 
 
 def test_polars():
-    pl = pytest.importorskip("polars")
+    pl = pytest.importorskip("polars", reason="polars is optional")
     frame = pl.DataFrame({"u": [1, None, 3], "v": [1.0, None, 2.0]})
     X = Modalities(
         {

@@ -125,7 +125,7 @@ def test_rates_with_gaps_and_partial_fit(gappy, binder):
 
 
 def test_rates_are_saved(X, centro, tmp_path):
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="the extra `save` is not installed")
     rates = {"image": 1e-12, "text": 1e-2, "audio": 5e-3}
     bind = centro(learning_rate=rates).fit(X)
     bind.save(tmp_path / "bind.safetensors")
@@ -384,7 +384,7 @@ def test_absent_sequences(sentences, centro):
 
 @pytest.fixture
 def peft():
-    return pytest.importorskip("peft")
+    return pytest.importorskip("peft", reason="the extra `models` is not installed")
 
 
 def tower():

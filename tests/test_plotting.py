@@ -196,7 +196,7 @@ def test_a_transformer_or_function_projects(full):
 @pytest.mark.slow  # umap compiles its functions when it is imported
 @pytest.mark.parametrize("n_samples", [2, 40])
 def test_umap_is_seeded_and_takes_few_points(n_samples):
-    pytest.importorskip("umap")
+    pytest.importorskip("umap", reason="umap-learn is optional")
     rng = np.random.default_rng(0)
     Z = [rng.normal(size=(n_samples, WIDTH)) for _ in range(2)]
     first, again = (

@@ -81,7 +81,7 @@ def test_the_blocks_of_a_page_print_what_it_says(page):
 
 
 def test_the_blocks_of_the_landing_page_run():
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(40, 3))
     arrays = {f"X_{name}": latent @ rng.normal(size=(3, 5)) for name in ("image", "text", "audio")}

@@ -328,7 +328,7 @@ def test_pandas_output_keeps_the_index_that_all_items_share(X, centro):
 
 
 def test_polars(X, centro):
-    pl = pytest.importorskip("polars")
+    pl = pytest.importorskip("polars", reason="polars is optional")
     frames = {
         name: pl.DataFrame(array, schema=[f"{name}{i}" for i in range(array.shape[1])])
         for name, array in X.items()
