@@ -13,7 +13,7 @@ from skcentrobind._build import (
     pretrain,
     split_rows,
 )
-from skcentrobind._data import prepare_rows
+from skcentrobind._data import encoding_batches
 from skcentrobind._encoders import ModalityEncoder
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
@@ -23,13 +23,11 @@ from skcentrobind._validation import (
     check_input_features,
     check_modalities,
     check_one_modality,
+    check_out,
     warn_of_unbound,
 )
 from skcentrobind.losses import AnchorLoss
 from skcentrobind.metrics import mean_reciprocal_rank
-
-# Rows that are encoded at a time outside of training.
-_ENCODE_ROWS = 8192
 
 
 class BaseBindTransformer(TransformerMixin, BaseEstimator):
@@ -149,7 +147,7 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         blocks[~present.T] = np.nan
         return Modalities(dict(zip(self.modality_names_, blocks, strict=True)))
 
-    def transform_modality(self, X_m, modality):
+    def transform_modality(self, X_m, modality, out=None):
         """Embed rows of a single modality, for example the text of a query.
 
         Parameters
@@ -158,15 +156,17 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             Rows of the modality.
         modality : str or int
             Its name or position.
+        out : array of shape (n_samples, n_components), default=None
+            Where to write, for example a memory map; a new array of float32 if None.
 
         Returns
         -------
         Z : ndarray of float32 of shape (n_samples, n_components)
-            Unit-length rows; NaN where the row is NaN.
+            Unit-length rows, `out` if given; NaN where the row is NaN.
         """
         check_is_fitted(self)
         position, array, present = check_one_modality(self, X_m, modality)
-        block = self._encode(position, array, present)
+        block = self._encode(position, array, present, out)
         block[~present] = np.nan
         return block
 
@@ -194,12 +194,8 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
             return mean_reciprocal_rank(blocks, present=present.T)
-        data = self._to_data(checked, present)
-        generator = torch.Generator(self.device_).manual_seed(self._seed)
-        self.net_.module_.eval()
-        with torch.no_grad():
-            clean, augmented = self.net_.module_(data.inputs, None, generator)
-        return mean_reciprocal_rank([augmented[0].cpu().numpy(), clean[0].cpu().numpy()])
+        z, z_augmented = self.net_.embed(self._to_data(checked, present))
+        return mean_reciprocal_rank([z_augmented[0], z[0]])
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns of `transform`.
@@ -298,8 +294,8 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
         if layout is None:
             layout = [group.members for group in self.net_.module_.groups]
         if rows is not None:
-            X, present = X[rows], present[rows]
-        return build_data(self, X, present, layout)
+            present = present[rows]
+        return build_data(self, X, present, layout, rows)
 
     def _embed(self, X):
         check_is_fitted(self)
@@ -313,17 +309,14 @@ class BaseBindTransformer(TransformerMixin, BaseEstimator):
             blocks[m] = self._encode(m, array, present[:, m])
         return blocks  # (n_modalities, n_samples, n_components)
 
-    def _encode(self, m, array, present):
-        """Embeddings of one modality, some rows at a time, zero where absent."""
-        encoder, name = self._encoder(m), self.modality_names_[m]
-        out = np.zeros((len(array), self._n_components), dtype=np.float32)
-        rows = np.flatnonzero(present)
+    def _encode(self, m, array, present, out=None):
+        """Embeddings of one modality, some rows at a time; rows of absent samples are not set."""
+        name = self.modality_names_[m]
+        encoder, scaler, rows = self._encoder(m), self.scalers_[name], np.flatnonzero(present)
+        out = check_out(out, (len(present), self._n_components))
         with torch.no_grad():
-            for start in range(0, len(rows), _ENCODE_ROWS):
-                some = rows[start : start + _ENCODE_ROWS]
-                x = torch.from_numpy(prepare_rows(name, array[some], self.scalers_[name]))
-                z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
-                out[some] = z.cpu().numpy()
+            for some, x in encoding_batches(name, array, scaler, rows, self.device_):
+                out[some] = encoder(x).cpu().numpy()
         return out
 
     def _encoder(self, m):

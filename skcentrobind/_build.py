@@ -9,10 +9,12 @@ import torch
 from sklearn.utils import check_random_state
 
 from skcentrobind._augment import augmentation
-from skcentrobind._data import BindData, fit_scalers, prepare_rows
+from skcentrobind._batches import BindData
+from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
 from skcentrobind._net import BindNet, stop_early
+from skcentrobind._sparse_rows import to_dense
 from skcentrobind._validation import per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
@@ -71,10 +73,10 @@ def _some_pair_meets(present):
     return meetings.max() > 1
 
 
-def build_data(estimator, X, present, layout):
-    """Put rows on the device as tensors, laid out for the groups of encoders."""
+def build_data(estimator, X, present, layout, rows=None):
+    """Lay out rows for the groups of encoders; `rows` are some of X, None for all."""
     scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
-    return BindData.from_modalities(X, present, scalers, layout, estimator.device_)
+    return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
 
 
 def build_module(estimator, X, present):
@@ -93,7 +95,7 @@ def build_module(estimator, X, present):
     -------
     module : BindModule
         On the estimator's device.
-    scalers : dict of str to StandardScaler or None
+    scalers : dict of str to StandardScaler, MaxAbsScaler or None
         How each modality is standardised.
     """
     names, shapes = estimator.modality_names_, estimator._row_shapes
@@ -111,19 +113,23 @@ def build_module(estimator, X, present):
     }
 
     # What is augmented differently stays apart; a user's augmentation sees one modality at a time.
-    split = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
+    # Sparse rows are a group of their own.
+    is_sparse = estimator._is_sparse
+    split = [m if is_sparse[m] or callable(a) else a for m, a in enumerate(augments)]
     groups = _groups(estimator, X, present, specs, split)
     views = []
     for group in groups:
         members = group.members
         spread = None
-        if not all(scaled[m] for m in members):
+        if not all(scaled[m] or is_sparse[m] for m in members):
             spread = _spread([fitted[m] for m in members])
             spread = spread.view(shapes[members[0]]) if len(members) == 1 else spread
             spread = spread.to(estimator.device_)
         widths = [estimator.n_features_per_modality_[m] for m in members]
         strength = float(estimator.augmentation_scale)
-        views.append(View(augmentation(augments[members[0]]), strength, spread, widths))
+        first = members[0]
+        augment = augmentation(augments[first], names[first], is_sparse[first])
+        views.append(View(augment, strength, spread, widths))
     return BindModule(groups, views).to(estimator.device_), scalers
 
 
@@ -133,8 +139,7 @@ def _groups(estimator, X, present, specs, split):
 
     def probe(m):
         rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
-        return torch.from_numpy(prepared).view(len(rows), *shapes[m])
+        return to_dense(prepared_batch([names[m]], [X.arrays[m][rows]], [None], "cpu"))
 
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.
     custom = any(not isinstance(spec, str) for spec in specs)

@@ -24,11 +24,19 @@ def from_collection(estimator, X, reset):
         raise ValueError(
             f"All {len(items)} modalities are None; transform needs at least one of {fitted}."
         )
-    length = next((len(item) for item in items if item is not None), None)
+    # A sparse matrix has no len.
+    first = next((item for item in items if item is not None), ())
+    length = first.shape[0] if hasattr(first, "shape") else len(first)
     shapes = dict(zip(fitted, estimator._row_shapes, strict=True))
+    is_sparse = dict(zip(fitted, estimator._is_sparse, strict=True))
     for m, item in enumerate(items):
         if item is None:
             shape = shapes.get(names[m], (1,)) if names else (1,)
+            if names and is_sparse.get(names[m]):
+                # One entry a row.
+                entries = np.full(length, np.nan), (np.arange(length), np.zeros(length, dtype=int))
+                items[m] = sparse.csr_array(entries, shape=(length, *shape))
+                continue
             # One number in memory, however many rows.
             items[m] = np.broadcast_to(np.nan, (length, *shape))
     return Modalities(items, names)

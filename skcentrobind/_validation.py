@@ -42,7 +42,7 @@ def check_modalities(estimator, X, *, reset):
     Returns
     -------
     X : Modalities of shape (n_samples, n_features)
-        Dense arrays; absent rows are NaN.
+        Dense arrays and CSR matrices; absent rows are NaN.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
     """
@@ -64,13 +64,14 @@ def check_modalities(estimator, X, *, reset):
         check_enough_samples(checked, type(estimator).__name__)
         estimator.modality_names_ = list(checked.names)
         estimator._row_shapes = [array.shape[1:] for array in checked.arrays]
+        estimator._is_sparse = [sparse.issparse(array) for array in checked.arrays]
         estimator.n_features_per_modality_ = checked.n_features
     else:
         named = is_deep_frame or isinstance(X, Modalities | dict)
         checked = _match_fitted(estimator, checked, named)
     if flat is not None:
         validate_data(estimator, flat, reset=reset, skip_check_array=True)
-    checked = Modalities(dict(_dense_items(checked)))
+    checked = Modalities(dict(_plain_items(checked, estimator._is_sparse)))
     present = checked.present
     _check_values(checked, present, reset)
     return checked, present
@@ -105,11 +106,20 @@ def check_one_modality(estimator, X_m, modality):
     else:
         raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
     single = Modalities({names[position]: plain_tensor(X_m)})
-    single = Modalities(dict(_dense_items(single)))
     _check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
+    single = Modalities(dict(_plain_items(single, estimator._is_sparse[position:])))
     present = single.present[:, 0]
     _check_finite(names[position], single.arrays[0], present)
     return position, single.arrays[0], present
+
+
+def check_out(out, shape):
+    """Return an array to write embeddings to, zeros if None is given."""
+    if out is None:
+        return np.zeros(shape, dtype=np.float32)
+    if getattr(out, "shape", None) != shape:
+        raise ValueError(f"out must be an array of shape {shape}, got {np.shape(out)}.")
+    return out
 
 
 def check_enough_samples(X, caller):
@@ -213,16 +223,22 @@ def _features(shape):
     return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
-def _dense_items(X):
-    """Yield names and dense numeric arrays."""
-    for name, array in X.items():
-        if sparse.issparse(array):
-            raise TypeError(
-                f"Modality '{name}' is a sparse matrix, which is not supported yet. Reduce it "
-                "with sklearn.decomposition.TruncatedSVD, or use .toarray() if it fits in memory."
-            )
+def _plain_items(X, is_sparse):
+    """Yield names and numeric arrays, CSR where the modality was sparse in fit."""
+    for (name, array), wants_sparse in zip(X.items(), is_sparse, strict=False):
         if is_frame(array):
             array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
+        if sparse.issparse(array) and not wants_sparse:
+            raise TypeError(
+                f"Modality '{name}' is a sparse matrix, but was dense in fit. Use .toarray(), or "
+                "fit on a sparse matrix."
+            )
+        if wants_sparse:
+            array = sparse.csr_array(array)
+            if not array.has_canonical_format:
+                # In a copy, since the matrix is the user's.
+                array = array.copy()
+                array.sum_duplicates()
         yield name, array
 
 
@@ -247,6 +263,14 @@ def _check_values(X, present, reset):
 def _check_finite(name, array, present):
     if array.dtype.kind != "f":
         return
+    if sparse.issparse(array):
+        # Stored entries one below the other, each present if its row is.
+        row_of = np.arange(len(present)).repeat(np.diff(array.indptr))
+        bad = np.flatnonzero(~(np.abs(array.data) <= _LARGEST) & present[row_of])
+        if len(bad):
+            row = row_of[bad[0]]
+            _refuse_row(name, array.data[row_of == row], row)
+        return
     step = max(1, _CHUNK_VALUES // math.prod(array.shape[1:]))
     for start in range(0, len(array), step):
         block = array[start : start + step]
@@ -259,17 +283,23 @@ def _check_finite(name, array, present):
             continue
         within = int(np.flatnonzero(bad.any(axis=1))[0])
         row = start + int(np.flatnonzero(present[start : start + step])[within])
-        if not np.isnan(block[within]).any():
-            raise ValueError(
-                f"Modality '{name}' contains infinity or a value too large for float32, first in "
-                f"row {row}. Clip or rescale it, or mark the sample as lacking the modality by a "
-                "row of NaN."
-            )
+        _refuse_row(name, block[within], row)
+
+
+def _refuse_row(name, values, row):
+    """Say what is wrong with the values of a row, of which some are NaN or too large."""
+    bad = ~(np.abs(values) <= _LARGEST)
+    if not np.isnan(values).any():
         raise ValueError(
-            f"Modality '{name}' contains NaN in {int(bad[within].sum())} of {block.shape[1]} "
-            f"values of row {row}. A whole row of NaN means that the sample lacks the modality; a "
-            "partly missing row must be imputed first, for example with SimpleImputer."
+            f"Modality '{name}' contains infinity or a value too large for float32, first in "
+            f"row {row}. Clip or rescale it, or mark the sample as lacking the modality by a "
+            "row of NaN."
         )
+    raise ValueError(
+        f"Modality '{name}' contains NaN in {int(bad.sum())} of {len(values)} "
+        f"values of row {row}. A whole row of NaN means that the sample lacks the modality; a "
+        "partly missing row must be imputed first, for example with SimpleImputer."
+    )
 
 
 def warn_of_unbound(present, names, anchor):

@@ -24,20 +24,22 @@ TABLE = {
     "metrics": ("numpy pandas sklearn", "_modalities"),
     "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
     # torch
-    "_layers": ("torch", ""),
-    "_encoders": ("torch", "_layers"),
-    "_augment": ("torch", ""),
+    "_sparse_rows": ("torch", ""),
+    "_layers": ("torch", "_sparse_rows"),
+    "_encoders": ("torch", "_layers _sparse_rows"),
+    "_augment": ("torch", "_sparse_rows"),
     "anchors": ("torch", ""),
     "losses": ("torch", "_layers"),
-    "_data": ("numpy sklearn torch", ""),
-    "_module": ("torch", "_encoders _layers"),
+    "_data": ("numpy scipy sklearn torch", "_sparse_rows"),
+    "_batches": ("numpy scipy torch", "_data"),
+    "_module": ("torch", "_encoders _layers _sparse_rows"),
     # skorch
-    "_net": ("skorch torch tqdm", "_data metrics"),
+    "_net": ("skorch torch tqdm", "_batches metrics"),
     # the estimators
     "_parameters": ("sklearn torch", "_augment _encoders"),
     "_build": (
         "numpy sklearn torch",
-        "_validation _augment _data _encoders _module _net anchors losses",
+        "_validation _sparse_rows _augment _data _batches _encoders _module _net anchors losses",
     ),
     "_base": (
         "numpy sklearn torch",
