@@ -234,6 +234,7 @@ def test_early_stopping_partial_fit_and_pickle():
     assert_array_equal(steps.transform(X), one.transform(X))
 
 
+@pytest.mark.slow
 def test_search_over_samples_in_any_number_of_processes():
     X = Modalities(draw(60))
     searches = [
