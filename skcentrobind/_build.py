@@ -9,10 +9,12 @@ import torch
 from sklearn.utils import check_random_state
 
 from skcentrobind._augment import augmentation
-from skcentrobind._data import BindData, fit_scalers, prepare_rows
+from skcentrobind._batches import BindData
+from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
 from skcentrobind._net import BindNet, stop_early
+from skcentrobind._sparse_rows import to_dense
 from skcentrobind._validation import count_shared, per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
@@ -71,10 +73,10 @@ def _some_pair_meets(present):
     return shared.max() > 1
 
 
-def build_data(estimator, X, present, layout):
-    """Put rows on the device as tensors, laid out for the groups of encoders."""
+def build_data(estimator, X, present, layout, rows=None):
+    """Lay out rows for the groups of encoders; `rows` are some of X, None for all."""
     scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
-    return BindData.from_modalities(X, present, scalers, layout, estimator.device_)
+    return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
 
 
 def build_module(estimator, X, present):
@@ -93,7 +95,7 @@ def build_module(estimator, X, present):
     -------
     module : BindModule
         On the estimator's device.
-    scalers : dict of str to StandardScaler or None
+    scalers : dict of str to StandardScaler, MaxAbsScaler or None
         How each modality is standardised.
     """
     names = estimator.modality_names_
@@ -112,13 +114,13 @@ def build_module(estimator, X, present):
 
     def probe(m):
         rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
-        return torch.from_numpy(prepared).view(len(rows), *estimator._row_shapes[m])
+        return to_dense(prepared_batch([names[m]], [X.arrays[m][rows]], [None], "cpu"))
 
     groups = _groups(estimator, probe)
+    # Stored entries of sparse rows are multiplied by noise, which needs no spread.
     spreads = [
         None
-        if all(scaled[m] for m in group.members)
+        if all(scaled[m] or estimator._is_sparse[m] for m in group.members)
         else _spread([fitted[m] for m in group.members])
         for group in groups
     ]
@@ -158,7 +160,9 @@ def _assemble(estimator, groups, spreads):
             spread = spread if others else spread.view(estimator._row_shapes[first])
             spread = spread.to(estimator.device_)
         widths = [estimator.n_features_per_modality_[m] for m in group.members]
-        views.append(View(augmentation(augments[first]), strength, spread, widths))
+        name, is_sparse = estimator.modality_names_[first], estimator._is_sparse[first]
+        augment = augmentation(augments[first], name, is_sparse)
+        views.append(View(augment, strength, spread, widths))
     return BindModule(groups, views).to(estimator.device_)
 
 
@@ -168,8 +172,9 @@ def _groups(estimator, probe):
     specs = per_modality(estimator.encoder, names, "encoder")
     augments = per_modality(estimator.augmentation, names, "augmentation")
     # What is augmented differently or learns at another rate stays apart; a user's augmentation
-    # sees one modality at a time.
-    views_of = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
+    # sees one modality at a time, and sparse rows are a group of their own.
+    is_sparse = estimator._is_sparse
+    views_of = [m if is_sparse[m] or callable(a) else a for m, a in enumerate(augments)]
     rates = per_modality(estimator.learning_rate, names, "learning_rate")
     split = list(zip(views_of, rates, strict=True))
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.

@@ -44,11 +44,16 @@ default="gaussian"
     (batch, ...), and a `torch.Generator`.
 
     None leaves the rows as they are; a modality then learns nothing from itself.
+
+    In a sparse modality only stored entries change: "gaussian" multiplies each by `1 + s e` with
+    e ~ N(0, 1) and s the `augmentation_scale`, "mask" sets them to zero, "marginal" is refused,
+    and a callable gets the rows of a batch as a dense tensor.
 augmentation_scale : float, default=0.3
     Strength of the augmentation.
 standardize : bool, default=True
     Whether each feature is centred and scaled to unit variance for the built-in encoders other
-    than "identity". Constant features are ignored either way.
+    than "identity". Constant features are ignored either way. The features of a sparse modality
+    are not centred, so that zeros stay zeros, and are divided by their largest absolute value.
 pretrain_epochs : int, default={pretrain_epochs}
     Epochs of intra-modal contrastive learning, each modality on its own, before the binding.
 output : {{"concat", "mean"}}, default="concat"
@@ -103,7 +108,7 @@ feature_names_in_ : ndarray of str of shape (n_features_in_,)
     Names of the columns, if X was a DataFrame; "modality/feature" with two-level columns.
 encoders_ : dict of str to Module
     Trained encoders, from prepared float32 rows to unit-length embeddings.
-scalers_ : dict of str to StandardScaler or None
+scalers_ : dict of str to StandardScaler, MaxAbsScaler or None
     How the rows of each modality are prepared.
 net_ : skorch.NeuralNet
     The net that was trained.

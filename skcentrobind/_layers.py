@@ -6,6 +6,8 @@ On small batches the time of a training step goes into calling operations, not i
 import torch
 from torch.autograd.function import once_differentiable
 
+from skcentrobind._sparse_rows import SparseRows
+
 # From about 1,000 terms on, a BLAS may share the sum of one inner product among threads and so
 # add in another order. Sums of at most this many terms are never shared.
 _TERMS = 512
@@ -81,8 +83,8 @@ class Perceptrons(torch.autograd.Function):
         ----------
         ctx : context
             Keeps what the backward pass needs.
-        x : Tensor of shape (batch, sum of widths)
-            Inputs of the members side by side.
+        x : Tensor or SparseRows of shape (batch, sum of widths)
+            Inputs of the members side by side; sparse rows are those of a single member.
         widths : list of int
             Width of each member's input.
         n_hidden : int
@@ -111,7 +113,8 @@ class Perceptrons(torch.autograd.Function):
             out += first[..., n_hidden:]
         z, norm = _normalise(out)
         ctx.widths, ctx.skips = widths, first.shape[-1] > n_hidden
-        ctx.save_for_backward(x, first_weight, z, norm, *weights, *activations)
+        ctx.sparse_rows, dense = (x, None) if isinstance(x, SparseRows) else (None, x)
+        ctx.save_for_backward(dense, first_weight, z, norm, *weights, *activations)
         return z
 
     @staticmethod
@@ -128,7 +131,9 @@ class Perceptrons(torch.autograd.Function):
             grad = torch.ops.aten.threshold_backward(grad, units, 0)  # zero where units are
         if weights and ctx.skips:
             grad = torch.cat([grad, grad_out], dim=-1)
-        if len(set(ctx.widths)) == 1:
+        if ctx.sparse_rows is not None:
+            grad_first = ctx.sparse_rows.transposed_product(grad[0])
+        elif len(set(ctx.widths)) == 1:
             members = x.unflatten(1, (len(ctx.widths), -1))  # (batch, n_members, width)
             grad_first = matmul(members.permute(1, 2, 0), grad).flatten(0, 1)
         else:
@@ -143,6 +148,8 @@ class Perceptrons(torch.autograd.Function):
 
 
 def _first_layer(x, widths, weight, bias):
+    if isinstance(x, SparseRows):
+        return x.product(weight) + bias
     if len(set(widths)) == 1:
         shape = (len(widths), widths[0])
         return _affine(x.unflatten(1, shape).transpose(0, 1), weight.unflatten(0, shape), bias)

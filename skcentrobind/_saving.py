@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import torch
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from skcentrobind._build import build_net, rebuild_module
 from skcentrobind._plain import NotPlain, from_plain, to_plain
@@ -32,6 +32,7 @@ FITTED = (
     "n_features_in_",
     "feature_names_in_",
     "_row_shapes",
+    "_is_sparse",
     "_columns",
     "_n_components",
     "_seed",
@@ -48,7 +49,11 @@ _HEADER = {
     "device": str,
     "history": list,
 }
-_SCALER = ("mean_", "var_", "scale_")
+# Kind of scaler -> its arrays, one number a feature.
+_SCALERS = {
+    StandardScaler: ("mean_", "var_", "scale_"),
+    MaxAbsScaler: ("max_abs_", "scale_"),
+}
 _GENERATORS = ("order_generator_", "generator_")
 
 
@@ -143,7 +148,8 @@ def _tensors(estimator):
             tensors[f"spread.{i}"] = view.spread.flatten()
     for m, scaler in enumerate(estimator.scalers_.values()):
         if scaler is not None:
-            tensors |= {f"scaler.{m}.{a}": torch.from_numpy(getattr(scaler, a)) for a in _SCALER}
+            for attribute in _SCALERS[type(scaler)]:
+                tensors[f"scaler.{m}.{attribute}"] = torch.from_numpy(getattr(scaler, attribute))
     for i, moments in net.optimizer_.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": value for key, value in moments.items()}
     tensors |= {f"random.{name}": getattr(net, name).get_state() for name in _GENERATORS}
@@ -280,9 +286,10 @@ def _scalers(estimator, counts, tensors):
         if count is None:
             scalers[name] = None
             continue
-        scaler = StandardScaler()
-        arrays = _below(f"scaler.{m}.", tensors)
-        for attribute in _SCALER:
+        # Sparse modalities are scaled alone, so that zeros stay zeros.
+        kind = MaxAbsScaler if estimator._is_sparse[m] else StandardScaler
+        scaler, arrays = kind(), _below(f"scaler.{m}.", tensors)
+        for attribute in _SCALERS[kind]:
             if arrays[attribute].shape != (width,):
                 raise ValueError(f"the scaler of modality '{name}' has another width than {width}")
             setattr(scaler, attribute, arrays[attribute].numpy().copy())
