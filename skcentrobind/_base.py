@@ -20,7 +20,7 @@ from skcentrobind._fitted import FittedAttributes
 from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
-from skcentrobind._parameters import check_parameters
+from skcentrobind._parameters import check_parameters, store
 from skcentrobind._serving import ServingMixin
 from skcentrobind._validation import (
     check_enough_samples,
@@ -29,7 +29,7 @@ from skcentrobind._validation import (
     check_out,
     warn_of_unbound,
 )
-from skcentrobind.losses import AnchorLoss
+from skcentrobind.losses import RegularizedLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
 
 # Samples whose embeddings are in memory at a time, beside the output.
@@ -37,23 +37,55 @@ _TRANSFORM_ROWS = 8192
 
 
 class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, BaseEstimator):
-    """Base class of the binding transformers; subclasses choose the anchor.
+    """Base class of the binding transformers; subclasses choose the objective.
 
-    A subclass has the parameters of `CentroBindTransformer`, but for its own choice of the
-    anchor, and implements `_make_anchor`.
+    A subclass implements `_make_loss`. One that has parameters of its own lists them with all
+    others in its `__init__`.
     """
 
     # Not metadata that a pipeline could be asked to pass on.
     __metadata_request__transform = {"out": UNUSED}
 
-    def _make_anchor(self):
-        """Return a fresh anchor, made from the parameters."""
-        raise TypeError(f"{type(self).__name__} must implement _make_anchor().")
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        encoder="residual",
+        hidden_layer_sizes=(256,),
+        temperature=0.2,
+        learn_temperature=False,
+        regularizers=None,
+        augmentation="gaussian",
+        augmentation_scale=0.3,
+        standardize=True,
+        pretrain_epochs=0,
+        output="concat",
+        modalities=None,
+        batch_size=256,
+        max_epochs=100,
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        store(self, locals())
 
-    def _make_loss(self, anchor):
-        """Return the objective, a module called with (z, z_augmented, present, generator)."""
-        detach = bool(getattr(self, "detach_anchor", False))
-        return AnchorLoss(anchor, self.temperature, detach, anchor.bounded)
+    def _make_loss(self, temperature):
+        """Return the objective, a `BaseLoss`, with this `Temperature`."""
+        raise TypeError(f"{type(self).__name__} must implement _make_loss(temperature).")
+
+    def _make_objective(self):
+        """Return the objective and its regularisers, introduced to the modalities."""
+        objective = self._make_loss(Temperature(self.temperature, self.learn_temperature))
+        if self.regularizers:
+            objective = RegularizedLoss(objective, self.regularizers)
+        objective.prepare(self.modality_names_)
+        return objective
 
     def fit(self, X, y=None):
         """Learn one encoder a modality, so that all of them meet in one space.
@@ -79,10 +111,10 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         TypeError
             If a modality has a type that cannot be used.
         """
-        data, data_valid, module, anchor = self._start(X, early_stopping=self.early_stopping)
+        data, data_valid, module, objective = self._start(X, self.early_stopping)
         if self.pretrain_epochs:
             pretrain(self, module, data)
-        net = build_net(self, module, anchor, data_valid)
+        net = build_net(self, module, objective, data_valid)
         return self._continue(net, data, self.max_epochs)
 
     def partial_fit(self, X, y=None):
@@ -106,8 +138,8 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Estimator that has seen one more epoch.
         """
         if not hasattr(self, "net_"):
-            data, _, module, anchor = self._start(X, early_stopping=False)
-            return self._continue(build_net(self, module, anchor, None), data, 1)
+            data, _, module, objective = self._start(X, early_stopping=False)
+            return self._continue(build_net(self, module, objective, None), data, 1)
         checked, present = check_modalities(self, X, reset=False)
         check_enough_samples(checked, "partial_fit")
         return self._continue(self.net_, self._to_data(checked, present), 1)
@@ -219,15 +251,14 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
     # ---------------------------------------------------------------- steps of fit
 
     def _start(self, X, early_stopping):
-        """Check everything and build the encoders; return data, held-out data, module, anchor."""
+        """Check everything and build the encoders; return both sets of rows, module, objective."""
         check_parameters(self)
         vars(self).pop("net_", None)
         checked, present = check_modalities(self, X, reset=True)
         self.device_ = resolve_device(self.device)
         self._seed = draw_seed(self.random_state)
         self._n_components = int(self.n_components)
-        anchor = self._make_anchor()
-        anchor.prepare(self.modality_names_)
+        objective = self._make_objective()
         module, self.scalers_ = build_module(self, checked, present)
         layout = [group.members for group in module.groups]
         train = valid = None
@@ -235,10 +266,10 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             train, valid = split_rows(
                 present, self.modality_names_, self.validation_fraction, self._seed
             )
-        warn_of_unbound(present, self.modality_names_, anchor)
+        warn_of_unbound(present, self.modality_names_, objective)
         data = self._to_data(checked, present, layout, train)
         data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
-        return data, data_valid, module, anchor
+        return data, data_valid, module, objective
 
     def _continue(self, net, data, epochs):
         """Train for some epochs and keep the net, unless it diverges."""

@@ -200,9 +200,9 @@ def _spread(scalers):
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
 
 
-def build_net(estimator, module, anchor, data_valid):
-    """Wire module, anchor and optimiser into a net for the binding phase."""
-    module.freeze(anchor.frozen())
+def build_net(estimator, module, objective, data_valid):
+    """Wire module, objective and optimiser into a net for the binding phase."""
+    module.freeze(objective.frozen())
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(
             "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
@@ -212,7 +212,7 @@ def build_net(estimator, module, anchor, data_valid):
     if data_valid is not None:
         options["train_split"], stop = stop_early(data_valid, estimator.n_iter_no_change)
         options["callbacks"].append(("early_stopping", stop))
-    return _net(estimator, module, estimator._make_loss(anchor), "binding", **options)
+    return _net(estimator, module, objective, "binding", **options)
 
 
 def pretrain(estimator, module, data):
@@ -220,34 +220,40 @@ def pretrain(estimator, module, data):
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
     anchor = IntraAnchor()
-    loss = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
-    net = _net(estimator, module, loss, "pre-training", seed_shift=3)
+    objective = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+    objective.prepare(estimator.modality_names_)
+    net = _net(estimator, module, objective, "pre-training", seed_shift=3)
     net.train_on(data, estimator.pretrain_epochs)
 
 
-def _rates(estimator, module):
-    """Arguments of a net that give every group of encoders its learning rate."""
+def _optimizer_options(estimator, module):
+    """Learning rates of the groups of encoders, and what weight decay must leave alone."""
     rates = per_modality(estimator.learning_rate, estimator.modality_names_, "learning_rate")
-    if len(set(rates)) == 1:
-        return {"lr": rates[0]}
-    by_group = [
-        (f"groups.{i}.*", {"lr": rates[group.members[0]]}) for i, group in enumerate(module.groups)
-    ]
+    apart = []
+    if estimator.learn_temperature:
+        # The decay of a logarithm would pull the temperature towards 1.
+        apart.append(("*log_temperature", {"weight_decay": 0.0}))
+    if len(set(rates)) > 1:
+        apart += [
+            (f"groups.{i}.*", {"lr": rates[group.members[0]]})
+            for i, group in enumerate(module.groups)
+        ]
     # What belongs to no modality, such as a loss that learns, takes the largest rate.
-    return {"lr": max(rates), "optimizer__param_groups": by_group}
+    options = {"lr": max(rates)}
+    return options | ({"optimizer__param_groups": apart} if apart else {})
 
 
-def _net(estimator, module, loss, phase, seed_shift=0, train_split=None, callbacks=()):
+def _net(estimator, module, objective, phase, seed_shift=0, train_split=None, callbacks=()):
     return BindNet(
         module,
-        loss.to(estimator.device_),
+        objective.to(estimator.device_),
         seed=estimator._seed + seed_shift,
         phase=phase,
         draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=estimator.weight_decay,
         optimizer__fused=estimator.device_.split(":")[0] in ("cpu", "cuda"),
-        **_rates(estimator, module),
+        **_optimizer_options(estimator, module),
         batch_size=estimator.batch_size,
         train_split=train_split,
         callbacks=list(callbacks),

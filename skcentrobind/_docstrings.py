@@ -25,11 +25,20 @@ encoder : str, Module, callable, list or dict, default="residual"
     A callable `(n_features, n_components) -> Module` makes such a module in every fit.
 hidden_layer_sizes : tuple of int, default=(256,)
     Widths of the hidden layers of "residual" and "mlp" encoders.
-temperature : float, default=0.2
-    Divides the inner products in the loss: smaller values weigh the closest negatives more.
-    Useful values lie between 0.05 and 0.5.
-{objective}
-augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
+temperature : float, list or dict, default=0.2
+    Divides the similarities in the loss: smaller values weigh the closest negatives more.
+    Useful values lie between 0.05 and 0.5. A list or dict gives each modality its own.
+learn_temperature : bool, default=False
+    Whether the temperature is trained with the encoders, from the given value or values on. It
+    stays between 0.01 and 1, so the given values must lie there.
+regularizers : dict of str to float, default=None
+    Terms that are added to the loss, by name, with their weights.
+
+    "uniformity" spreads the embeddings of each modality over the sphere.
+
+    "geometric_consistency" makes similarities between two samples the same, whichever modality
+    either is seen in.
+{objective}augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
 default="gaussian"
     Random view of the rows that the anchor is computed from. A list or dict gives each modality
     its own.
@@ -113,7 +122,9 @@ scalers_ : dict of str to StandardScaler, MaxAbsScaler or None
 net_ : skorch.NeuralNet
     The net that was trained.
 loss_curve_ : list of float
-    Training loss of every epoch, in nats, the sum over the modalities.
+    Training loss of every epoch.
+temperature_ : float or dict of str to float
+    Temperature at the end, by modality if `temperature` is.
 validation_scores_ : list of float or None
     Mean reciprocal rank among the held-out rows of a batch after every epoch; None without
     early stopping.
@@ -123,19 +134,18 @@ device_ : str
     Where torch computed."""
 
 
-def shared(objective, pretrain_epochs):
+def shared(objective="", pretrain_epochs=0):
     """Return a class decorator that fills in the shared blocks of a docstring.
 
     Parameters
     ----------
-    objective : str
-        The parameters of the subclass that stand behind `temperature`.
-    pretrain_epochs : int
+    objective : str, default=""
+        The parameters of the subclass that stand behind those that concern the loss.
+    pretrain_epochs : int, default=0
         The subclass's default.
     """
-    parameters = PARAMETERS.format(
-        objective=inspect.cleandoc(objective), pretrain_epochs=pretrain_epochs
-    )
+    own = inspect.cleandoc(objective)
+    parameters = PARAMETERS.format(objective=own and f"{own}\n", pretrain_epochs=pretrain_epochs)
 
     def fill(cls):
         cls.__doc__ = (

@@ -27,7 +27,7 @@ class BindNet(NeuralNet):
     ----------
     module : BindModule
         Freshly built, trained in place.
-    criterion : AnchorLoss
+    criterion : BaseLoss
         Objective.
     seed : int
         Seed of the order of the rows, of the augmentation and of random anchors.
@@ -90,7 +90,7 @@ class BindNet(NeuralNet):
         return *self.module_(x["inputs"], present, generator or self.generator_), present
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Sum of the losses of all modalities."""
+        """Return the objective of a batch."""
         z, z_augmented, present = y_pred
         return self.criterion_(z, z_augmented, present, self.generator_)
 
@@ -130,13 +130,13 @@ class BindNet(NeuralNet):
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
         # Weight decay and momentum move weights without a gradient, too: encoders that must not
         # move in this step are put back.
-        anchor = self.criterion_.anchor
-        held = {*anchor.frozen(), anchor.frozen_step} - {None}
+        held = {*self.criterion_.frozen(), self.criterion_.frozen_step} - {None}
         tensors = [tensor for m in held for tensor in self._parameters_of(m)]
         before = [tensor.clone() for tensor in tensors]
         self.optimizer_.step()
         for tensor, value in zip(tensors, before, strict=True):
             tensor.copy_(value)
+        self.criterion_.clamp_()
         return {"loss": loss, "y_pred": y_pred}
 
     def _parameters_of(self, modality):

@@ -23,7 +23,14 @@ FORMAT = 1
 KEY = "skcentrobind"
 
 #: Classes that `_loading.load` knows.
-CLASSES = ("CentroBindTransformer", "FixedAnchorBindTransformer")
+CLASSES = (
+    "CentroBindTransformer",
+    "FixedAnchorBindTransformer",
+    "GramianBindTransformer",
+    "PairwiseBindTransformer",
+    "PrincipalBindTransformer",
+    "SymileBindTransformer",
+)
 
 #: What fit learned beside tensors.
 FITTED = (
@@ -85,7 +92,7 @@ def write(estimator, path):
     cls = type(estimator)
     if cls.__name__ not in CLASSES or not cls.__module__.startswith("skcentrobind."):
         raise TypeError(
-            f"save() writes {' and '.join(CLASSES)}, and load() could not make a {cls.__name__} "
+            f"save() writes {', '.join(CLASSES)}, and load() could not make a {cls.__name__} "
             "from a file of data; use joblib.dump."
         )
     library = _safetensors()
@@ -254,9 +261,7 @@ def restore(estimator, header, tensors, device):
             "the encoders or augmentations group the modalities otherwise than those it was "
             "saved with"
         )
-    anchor = estimator._make_anchor()
-    anchor.prepare(estimator.modality_names_)
-    net = build_net(estimator, module, anchor, None)
+    net = build_net(estimator, module, estimator._make_objective(), None)
     net.module_.load_state_dict(_below("module.", tensors))
     net.criterion_.load_state_dict(_below("loss.", tensors))
     _restore_optimizer(net.optimizer_, header["rates"], _below("optimizer.", tensors))

@@ -187,7 +187,7 @@ def count_shared(present):
     return present.T.astype(np.int64) @ present
 
 
-def warn_of_unbound(present, names, anchor):
+def warn_of_unbound(present, names, objective):
     """Warn of modalities that nothing ties to the shared space, since no two samples have both.
 
     Parameters
@@ -196,13 +196,13 @@ def warn_of_unbound(present, names, anchor):
         Which samples have which modality.
     names : list of str
         The modalities.
-    anchor : BaseAnchor
-        Knows its sources and which encoders are frozen.
+    objective : BaseLoss
+        Knows what the modalities are bound to, and which encoders are frozen.
     """
     shared = count_shared(present)
     everyone = range(len(names))
-    sources = anchor.sources() or everyone
-    for m in sorted(set(everyone) - set(anchor.frozen())):
+    sources = objective.sources() or everyone
+    for m in sorted(set(everyone) - set(objective.frozen())):
         others = [s for s in sources if s != m]
         if others and shared[m, others].max() < 2:
             warnings.warn(

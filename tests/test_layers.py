@@ -57,11 +57,15 @@ TABLE = {
         "losses metrics",
     ),
     "_docstrings": ("", ""),
-    "_centrobind": ("sklearn", "_base _docstrings anchors"),
-    "_fixed_anchor": ("", "_base _docstrings anchors"),
-    "_loading": ("", "_centrobind _fixed_anchor _net _parameters _saving _version"),
-    # what is run
+    "_centrobind": ("sklearn", "_base _docstrings _parameters anchors losses"),
+    "_fixed_anchor": ("", "_base _docstrings _parameters anchors losses"),
+    "_gramian": ("", "_base _docstrings losses"),
+    "_pairwise": ("", "_base _docstrings losses"),
+    "_principal": ("", "_base _docstrings _parameters losses"),
+    "_symile": ("", "_base _docstrings losses"),
     "__init__": ("", "_version"),
+    "_loading": ("", "_net _parameters _saving _version __init__"),
+    # what is run
     "_demo": (
         "numpy sklearn torch",
         "_centrobind _fixed_anchor _modalities anchors datasets metrics __init__",

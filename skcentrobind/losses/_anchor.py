@@ -50,6 +50,10 @@ class AnchorLoss(BaseLoss):
         """Return the positions that the anchor freezes."""
         return self.anchor.frozen()
 
+    def sources(self):
+        """Return the positions of the modalities that make up the anchor."""
+        return self.anchor.sources()
+
     @property
     def frozen_step(self):
         """The modality that the anchor freezes in the present step, or None."""

@@ -59,6 +59,16 @@ class BaseLoss(nn.Module):
         """
         return ()
 
+    def sources(self):
+        """Return the positions of the modalities that the others are bound to.
+
+        Returns
+        -------
+        positions : tuple of int
+            Empty if it is all of them, as by default.
+        """
+        return ()
+
     def clamp_(self):
         """Return what is learned here to its bounds; to be called after every optimiser step."""
         self.temperature.clamp_()
