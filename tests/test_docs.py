@@ -23,8 +23,11 @@ IGNORED = {
     "PR01": "compared below; numpydoc asks for the *args that torch's Module passes on",
 }
 
-#: What anchors inherit from `BaseAnchor` is documented there.
-INHERITED = {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr", "forward"}
+#: What anchors inherit from `BaseAnchor`, and objectives from `BaseLoss`, is documented there.
+INHERITED = {
+    "skcentrobind.anchors": {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr"},
+    "skcentrobind.losses": {"clamp_", "extra_repr", "forward", "frozen", "prepare"},
+}
 
 
 def public_objects():
@@ -50,7 +53,8 @@ METHODS = {
     for name, thing in OBJECTS.items()
     if inspect.isclass(thing)
     for method, member in own_methods(thing)
-    if not (name.startswith("skcentrobind.anchors.") and method in INHERITED)
+    if name == "skcentrobind.losses.BaseLoss"
+    or method not in INHERITED.get(name.rpartition(".")[0], ())
 }
 
 

@@ -16,6 +16,7 @@ from skcentrobind.losses import (
     PairwiseLoss,
     RegularizedLoss,
     Temperature,
+    alignment,
     geometric_consistency,
     uniformity,
 )
@@ -46,6 +47,16 @@ def uniformity_by_hand(z, present, t):
         rows = np.flatnonzero(has)
         pairs = [math.exp(-t * np.sum((z_m[j] - z_m[k]) ** 2)) for j, k in combinations(rows, 2)]
         values += [math.log(mean(pairs))] if pairs else []
+    return mean(values)
+
+
+def alignment_by_hand(z, present):
+    values = []
+    for left, right in combinations(range(len(z)), 2):
+        rows = np.flatnonzero(present[left] & present[right])
+        values += (
+            [mean([np.sum((z[left, k] - z[right, k]) ** 2) for k in rows])] if len(rows) else []
+        )
     return mean(values)
 
 
@@ -81,10 +92,21 @@ def test_consistency_equals_loops(batch):
     assert_allclose(got, consistency_by_hand(z, present), rtol=1e-10, atol=1e-12)
 
 
-def test_uniformity_is_that_of_the_metrics():
+@fast
+@given(batches())
+def test_alignment_equals_loops(batch):
+    z, present = batch
+    mask = None if present.all() else torch.tensor(present)
+    got = alignment(torch.tensor(z), present=mask)
+    assert_allclose(got, alignment_by_hand(z, present), rtol=1e-10, atol=1e-12)
+
+
+def test_terms_are_those_of_the_metrics():
     z = unit(np.random.default_rng(0), 2, 20, 4)
     expected = metrics.uniformity(list(z)).drop("pooled").mean()
     assert uniformity(torch.tensor(z)).item() == pytest.approx(expected, rel=1e-10)
+    expected = metrics.alignment(list(z)).to_numpy()[0, 1]
+    assert alignment(torch.tensor(z)).item() == pytest.approx(expected, rel=1e-10)
 
 
 def test_consistency_of_rotations():
@@ -99,7 +121,7 @@ def test_consistency_of_rotations():
     assert got.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("term", [uniformity, geometric_consistency])
+@pytest.mark.parametrize("term", [alignment, uniformity, geometric_consistency])
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradcheck(term, masked):
     rng = np.random.default_rng(0)
@@ -154,7 +176,10 @@ def test_objectives_without_an_anchor_have_none():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"unformity": 1}, "no regularizer 'unformity'; weights must name some of ['geometric"),
+        (
+            {"unformity": 1},
+            "no regularizer 'unformity'; weights must name some of ['alignment', 'geo",
+        ),
         ({"uniformity": -1}, "The weight of 'uniformity' must be at least 0, got -1"),
         ({"uniformity": math.nan}, "The weight of 'uniformity' must be at least 0, got nan"),
     ],

@@ -13,6 +13,7 @@ from skcentrobind.losses._principal import PrincipalLoss
 from skcentrobind.losses._regularizers import (
     REGULARIZERS,
     RegularizedLoss,
+    alignment,
     geometric_consistency,
     uniformity,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "RegularizedLoss",
     "SymileLoss",
     "Temperature",
+    "alignment",
     "anchor_info_nce",
     "geometric_consistency",
     "gramian_volumes",

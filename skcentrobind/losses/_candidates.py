@@ -34,14 +34,16 @@ def diagonal_cross_entropy(logits, allowed=None, label_smoothing=0.0):
         Mean over the rows that take part, in nats; 0 if there are none.
     """
     if allowed is None:
-        allowed = torch.ones_like(logits, dtype=torch.bool)
-    own = allowed.diagonal()
-    # The diagonal keeps the normaliser of rows that take no part finite.
-    allowed = allowed | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(dim=1)
-    n_candidates = allowed.sum(dim=1)
+        log_p = candidates = logits.log_softmax(dim=1)
+        n_candidates, takes_part = len(logits), None
+    else:
+        takes_part = allowed.diagonal() & (allowed.sum(dim=1) > 1)
+        # The diagonal keeps the normaliser of rows that take no part finite.
+        allowed = allowed | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(dim=1)
+        candidates, n_candidates = log_p.masked_fill(~allowed, 0.0), allowed.sum(dim=1)
     per_row = -log_p.diagonal()
     if label_smoothing:
-        even = -log_p.masked_fill(~allowed, 0.0).sum(dim=1) / n_candidates
+        even = -candidates.sum(dim=1) / n_candidates
         per_row = (1 - label_smoothing) * per_row + label_smoothing * even
-    return mean_over(per_row, own & (n_candidates > 1))
+    return per_row.mean() if takes_part is None else mean_over(per_row, takes_part)

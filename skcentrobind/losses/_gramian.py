@@ -126,6 +126,11 @@ class GramianLoss(BaseLoss):
     and wherever there are more modalities than components: choose n_components well above the
     number of modalities.
 
+    As opposed vectors span nothing either, encoders that start at random may end with modalities
+    that match up to sign, and retrieval by inner products then fails, though that by volumes works.
+    The paper starts from encoders that agree. Otherwise add `alignment`, see `RegularizedLoss`, or
+    start from encoders that were bound by another objective.
+
     References
     ----------
     Cicchetti et al., "Gramian Multimodal Representation Learning and Alignment",

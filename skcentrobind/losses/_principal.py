@@ -39,6 +39,8 @@ class PrincipalLoss(BaseLoss):
     Notes
     -----
     Singular values do not know signs: a modality that points the opposite way counts as aligned.
+    Where encoders start at random, `alignment` beside this loss prevents that, see
+    `RegularizedLoss`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Terms that shape the space besides an objective: uniformity and geometric consistency."""
+"""Terms that shape the space beside an objective: alignment, uniformity, consistency."""
 
 import math
 from itertools import combinations
@@ -8,6 +8,53 @@ from torch import nn
 
 from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import mean_over
+
+
+def alignment(embeddings, *, present=None):
+    r"""Mean squared distance between the embeddings of a sample.
+
+    Beside `GramianLoss` or `PrincipalLoss`, which do not see signs, it keeps modalities from
+    settling at opposite ends of the sphere.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_modalities, batch, n_components)
+        Unit-length rows.
+    present : Tensor of bool of shape (n_modalities, batch), default=None
+        Which samples have which modality; None means that all are there.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        :math:`\operatorname{mean}_k |z_{l,k} - z_{m,k}|^2`, the mean over the pairs of modalities
+        that share samples; 0 if there are none. Between 0 and 4.
+
+    See Also
+    --------
+    skcentrobind.metrics.alignment : The same measure of arrays.
+
+    References
+    ----------
+    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere", `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_,
+    section 4.1.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import alignment
+    >>> alignment(torch.tensor([[[1.0, 0.0]], [[-1.0, 0.0]]]))
+    tensor(4.)
+    """
+    if len(embeddings) == 1:
+        return 0.0 * embeddings.sum()
+    left, right = torch.triu_indices(*2 * [len(embeddings)], 1, device=embeddings.device)
+    squares = (embeddings[left] - embeddings[right]).square().sum(dim=2)  # (n_pairs, batch)
+    if present is None:
+        return squares.mean()
+    both = present[left] & present[right]
+    shared = both.sum(dim=1)
+    return mean_over((squares * both).sum(dim=1) / shared.clamp(min=1), shared > 0)
 
 
 def uniformity(embeddings, t=2.0, *, present=None):
@@ -126,7 +173,11 @@ def _inconsistency(left, right):
 
 
 #: Names that `RegularizedLoss` understands.
-REGULARIZERS = {"geometric_consistency": geometric_consistency, "uniformity": uniformity}
+REGULARIZERS = {
+    "alignment": alignment,
+    "geometric_consistency": geometric_consistency,
+    "uniformity": uniformity,
+}
 
 
 class RegularizedLoss(BaseLoss):
@@ -137,7 +188,7 @@ class RegularizedLoss(BaseLoss):
     loss : BaseLoss
         The objective. Its temperature, and what it freezes, are those of the sum.
     weights : dict of float
-        Weight of each term by name: "uniformity" or "geometric_consistency".
+        Weight of each term by name: "alignment", "uniformity" or "geometric_consistency".
 
     References
     ----------
