@@ -124,7 +124,8 @@ class GramianLoss(BaseLoss):
     -----
     A volume is 0 as soon as any two of its vectors are parallel or opposed, whatever the others do,
     and wherever there are more modalities than components: choose n_components well above the
-    number of modalities.
+    number of modalities. So with three or more modalities in perfect agreement all volumes are 0,
+    those of wrong samples too, and the loss stops short of it.
 
     As opposed vectors span nothing either, encoders that start at random may end with modalities
     that match up to sign, and retrieval by inner products then fails, though that by volumes works.
@@ -140,7 +141,7 @@ class GramianLoss(BaseLoss):
     --------
     >>> import torch
     >>> from skcentrobind.losses import GramianLoss
-    >>> z = torch.eye(4).expand(3, 4, 4)
+    >>> z = torch.eye(4).expand(2, 4, 4)
     >>> loss = GramianLoss(temperature=0.07)
     >>> bool(loss(z, z, None, torch.Generator()) < 1e-2)
     True
