@@ -158,7 +158,7 @@ def test_the_rest_is_the_objectives():
     loss.prepare(["a", "b", "c"])
     assert loss.temperature is temperature
     assert_allclose(temperature.values, [0.1, 0.2, 0.3])
-    assert (loss.frozen(), loss.frozen_step) == ((1,), None)
+    assert (loss.frozen(), loss.frozen_step, list(loss.sources())) == ((1,), None, [1])
     loss.anchor.frozen_step = 2
     assert loss.frozen_step == 2
     with torch.no_grad():

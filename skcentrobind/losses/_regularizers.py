@@ -227,6 +227,10 @@ class RegularizedLoss(BaseLoss):
         """Return the positions that the objective freezes."""
         return self.loss.frozen()
 
+    def sources(self):
+        """Return the positions of the modalities that the objective binds the others to."""
+        return self.loss.sources()
+
     @property
     def frozen_step(self):
         """The modality that the objective freezes in the present step, or None."""
