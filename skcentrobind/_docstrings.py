@@ -36,6 +36,9 @@ regularizers : dict of str to float, default=None
 
     "uniformity" spreads the embeddings of each modality over the sphere.
 
+    "alignment" pulls the embeddings of a sample together, which objectives that do not see signs
+    need to find the way from random weights.
+
     "geometric_consistency" makes similarities between two samples the same, whichever modality
     either is seen in.
 {objective}augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \

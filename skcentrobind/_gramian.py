@@ -33,7 +33,9 @@ class GramianBindTransformer(BaseBindTransformer):
     Notes
     -----
     A volume does not see signs: opposite embeddings span nothing, as equal ones do. It is also 0
-    as soon as two embeddings are parallel, wherever the others point.
+    as soon as two embeddings are parallel, wherever the others point. The authors start from
+    encoders that are aligned already; from random weights modalities may end up opposed, which
+    `regularizers={"alignment": 5}` prevents.
 
     References
     ----------

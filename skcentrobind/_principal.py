@@ -38,8 +38,9 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
     Notes
     -----
-    Singular values do not know signs: a modality that points the opposite way counts as aligned.
-    There is one temperature for all modalities, as samples are compared, not modalities.
+    Singular values do not know signs: a modality that points the opposite way counts as aligned,
+    which `regularizers={"alignment": 1}` prevents where encoders start from random weights. There
+    is one temperature for all modalities, as samples are compared, not modalities.
 
     References
     ----------
