@@ -122,6 +122,7 @@ class CentroBindTransformer(BaseBindTransformer):
         validation_fraction=0.1,
         n_iter_no_change=10,
         device="auto",
+        precision="float32",
         callbacks=None,
         random_state=None,
         verbose=0,
@@ -146,6 +147,7 @@ class CentroBindTransformer(BaseBindTransformer):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.device = device
+        self.precision = precision
         self.callbacks = callbacks
         self.random_state = random_state
         self.verbose = verbose

@@ -228,12 +228,20 @@ def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= 330
 
 
+def parameters(function):
+    args = function.args
+    return [*args.posonlyargs, *args.args, *args.kwonlyargs][1:]
+
+
 @pytest.mark.parametrize("function", functions())
 def test_functions_are_short(function):
     total = function.end_lineno - function.lineno + 1
     first = function.body[0]
     has_docstring = ast.get_docstring(function) is not None
     docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+    stored = [ast.unparse(statement) for statement in function.body]
+    if stored == [f"self.{arg.arg} = {arg.arg}" for arg in parameters(function)]:
+        return  # a list of an estimator's parameters, as long as there are some
     assert total - docstring <= 50
     # A docstring that is itself longer than the code may be as long as it needs.
     assert total <= 60 or docstring > total - docstring
