@@ -11,8 +11,12 @@ from skcentrobind._version import __version__
 _HOMES = {
     "CentroBindTransformer": "skcentrobind._centrobind",
     "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
+    "GramianBindTransformer": "skcentrobind._gramian",
     "Modalities": "skcentrobind._modalities",
+    "PairwiseBindTransformer": "skcentrobind._pairwise",
     "PerModality": "skcentrobind._per_modality",
+    "PrincipalBindTransformer": "skcentrobind._principal",
+    "SymileBindTransformer": "skcentrobind._symile",
     "load": "skcentrobind._loading",
 }
 _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
@@ -20,8 +24,12 @@ _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")
 __all__ = [
     "CentroBindTransformer",
     "FixedAnchorBindTransformer",
+    "GramianBindTransformer",
     "Modalities",
+    "PairwiseBindTransformer",
     "PerModality",
+    "PrincipalBindTransformer",
+    "SymileBindTransformer",
     "__version__",
     "load",
 ]

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
-from skcentrobind._items import check_array, find_absent, is_raw
+from skcentrobind._items import absent_rows, check_array, find_absent, is_raw
 
 
 def is_word(transformer, word):
@@ -136,7 +136,7 @@ def transform_present(transformer, name, item, like):
         return item
     present = ~find_absent(item)
     if not present.any():
-        return _spread(like[:0], name, item, present)
+        return _spread(like[:0], item, present)
     try:
         out = transformer.transform(_present_rows(transformer, item, present))
     except Exception as exc:
@@ -172,17 +172,15 @@ def _restore(out, name, item, present):
             f"{present.sum()} samples. It must keep the samples: leave out steps that drop or "
             "repeat rows."
         )
-    return out if present.all() else _spread(out, name, item, present)
+    return out if present.all() else _spread(out, item, present)
 
 
-def _spread(out, name, item, present):
+def _spread(out, item, present):
     """Insert rows of NaN for samples that lack the modality."""
     if sparse.issparse(out):
-        raise ValueError(
-            f"{(~present).sum()} of {len(present)} samples lack modality '{name}', but its "
-            "transformer returns a sparse matrix, which cannot mark them by rows of NaN. Make it "
-            "dense, for example by TruncatedSVD in a pipeline, or drop these samples."
-        )
+        absent = absent_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
+        rows = np.where(present, np.cumsum(present) - 1, out.shape[0])
+        return sparse.vstack([out, absent], format="csr")[rows]
     if hasattr(out, "iloc"):
         # Row -1 is none of the frame's.
         rows = np.where(present, np.cumsum(present) - 1, -1)

@@ -7,6 +7,8 @@ generator, and returns a new tensor.
 
 import torch
 
+from skcentrobind._sparse_rows import to_dense
+
 
 def gaussian(x, strength, spread, present, generator):
     """Add normal noise of `strength` standard deviations of each feature."""
@@ -43,10 +45,38 @@ def marginal(x, strength, spread, present, generator):
 AUGMENTATIONS = {"gaussian": gaussian, "mask": mask, "marginal": marginal}
 
 
-def augmentation(spec):
-    """Return the augmentation that a name or a user's callable stands for, None for none."""
+def multiplicative(x, strength, spread, present, generator):
+    """Multiply each stored entry by 1 + `strength` e with e ~ N(0, 1): zeros stay zeros.
+
+    Noise on the zeros, too, would outweigh a row of few entries, and fill the memory.
+    """
+    noise = torch.randn(x.values.shape, generator=generator, device=x.values.device)
+    return x.with_values(x.values * (1 + strength * noise))
+
+
+def sparse_mask(x, strength, spread, present, generator):
+    """Set each stored entry to zero with probability `strength`."""
+    return x.with_values(mask(x.values, strength, spread, present, generator))
+
+
+#: What the names mean for `SparseRows`. There is no "marginal": nearly all values of a feature are
+#: zero, so that it would be "mask" with stray entries.
+SPARSE_AUGMENTATIONS = {"gaussian": multiplicative, "mask": sparse_mask}
+
+
+def augmentation(spec, name=None, is_sparse=False):
+    """Return the augmentation that a name or a user's callable stands for, None for none.
+
+    `name` is that of the modality, for the error.
+    """
+    if is_sparse and spec == "marginal":
+        raise ValueError(
+            f"augmentation='marginal' does not fit modality '{name}', which is sparse: nearly all "
+            "values that samples could lend are zero. Use 'mask' or 'gaussian', if need be for "
+            "this modality alone by a dict: augmentation={'name': 'mask', ...}."
+        )
     if spec is None or isinstance(spec, str):
-        return AUGMENTATIONS.get(spec)
+        return (SPARSE_AUGMENTATIONS if is_sparse else AUGMENTATIONS).get(spec)
     return UserAugmentation(spec)
 
 
@@ -58,6 +88,7 @@ class UserAugmentation:
 
     def __call__(self, x, strength, spread, present, generator):
         """Call the user's function and check what it returns."""
+        x = to_dense(x)
         out = self.function(x, generator)
         if not isinstance(out, torch.Tensor) or out.shape != x.shape:
             got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__

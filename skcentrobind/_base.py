@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import gen_batches
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skcentrobind._build import (
@@ -13,41 +15,78 @@ from skcentrobind._build import (
     pretrain,
     split_rows,
 )
-from skcentrobind._data import prepare_rows
+from skcentrobind._data import encoding_batches
 from skcentrobind._fitted import FittedAttributes
 from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
 from skcentrobind._net import resolve_device
-from skcentrobind._parameters import check_parameters
+from skcentrobind._parameters import check_parameters, store
 from skcentrobind._serving import ServingMixin
 from skcentrobind._validation import (
     check_enough_samples,
     check_modalities,
     check_one_modality,
+    check_out,
     warn_of_unbound,
 )
-from skcentrobind.losses import AnchorLoss
+from skcentrobind.losses import RegularizedLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
 
-# Rows that are encoded at a time outside of training.
-_ENCODE_ROWS = 8192
+# Samples whose embeddings are in memory at a time, beside the output.
+_TRANSFORM_ROWS = 8192
 
 
 class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, BaseEstimator):
-    """Base class of the binding transformers; subclasses choose the anchor.
+    """Base class of the binding transformers; subclasses choose the objective.
 
-    A subclass has the parameters of `CentroBindTransformer`, but for its own choice of the
-    anchor, and implements `_make_anchor`.
+    A subclass implements `_make_loss`. One that has parameters of its own lists them with all
+    others in its `__init__`.
     """
 
-    def _make_anchor(self):
-        """Return a fresh anchor, made from the parameters."""
-        raise TypeError(f"{type(self).__name__} must implement _make_anchor().")
+    # Not metadata that a pipeline could be asked to pass on.
+    __metadata_request__transform = {"out": UNUSED}
 
-    def _make_loss(self, anchor):
-        """Return the objective, a module called with (z, z_augmented, present, generator)."""
-        detach = bool(getattr(self, "detach_anchor", False))
-        return AnchorLoss(anchor, self.temperature, detach, anchor.bounded)
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        encoder="residual",
+        hidden_layer_sizes=(256,),
+        temperature=0.2,
+        learn_temperature=False,
+        regularizers=None,
+        augmentation="gaussian",
+        augmentation_scale=0.3,
+        standardize=True,
+        pretrain_epochs=0,
+        output="concat",
+        modalities=None,
+        batch_size=256,
+        max_epochs=100,
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        device="auto",
+        precision="float32",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        store(self, locals())
+
+    def _make_loss(self, temperature):
+        """Return the objective, a `BaseLoss`, with this `Temperature`."""
+        raise TypeError(f"{type(self).__name__} must implement _make_loss(temperature).")
+
+    def _make_objective(self):
+        """Return the objective and its regularisers, introduced to the modalities."""
+        objective = self._make_loss(Temperature(self.temperature, self.learn_temperature))
+        if self.regularizers:
+            objective = RegularizedLoss(objective, self.regularizers)
+        objective.prepare(self.modality_names_)
+        return objective
 
     def fit(self, X, y=None):
         """Learn one encoder a modality, so that all of them meet in one space.
@@ -73,10 +112,10 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         TypeError
             If a modality has a type that cannot be used.
         """
-        data, data_valid, module, anchor = self._start(X, early_stopping=self.early_stopping)
+        data, data_valid, module, objective = self._start(X, self.early_stopping)
         if self.pretrain_epochs:
             pretrain(self, module, data)
-        net = build_net(self, module, anchor, data_valid)
+        net = build_net(self, module, objective, data_valid)
         return self._continue(net, data, self.max_epochs)
 
     def partial_fit(self, X, y=None):
@@ -100,13 +139,13 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Estimator that has seen one more epoch.
         """
         if not hasattr(self, "net_"):
-            data, _, module, anchor = self._start(X, early_stopping=False)
-            return self._continue(build_net(self, module, anchor, None), data, 1)
+            data, _, module, objective = self._start(X, early_stopping=False)
+            return self._continue(build_net(self, module, objective, None), data, 1)
         checked, present = check_modalities(self, X, reset=False)
         check_enough_samples(checked, "partial_fit")
         return self._continue(self.net_, self._to_data(checked, present), 1)
 
-    def transform(self, X):
+    def transform(self, X, out=None):
         """Embed samples as one array.
 
         Parameters
@@ -115,6 +154,8 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Modalities as in `fit`. An item of a list or dict may be None, and a row NaN, where
             samples lack the modality; their block is then the mean of the modalities that they
             have.
+        out : array of shape of `Z`, default=None
+            Where to write, for example a memory map; a new array of float32 if None.
 
         Returns
         -------
@@ -122,16 +163,14 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Embeddings side by side; with `output="mean"` their mean over the modalities that
             each sample has, of shape (n_samples, n_components).
         """
-        blocks, present = self._embed(X)  # (n_modalities, n_samples, n_components)
-        weight = present.T[:, :, None].astype(np.float32)
-        # Blocks of absent modalities are zero, so the sum runs over the present ones.
-        mean = blocks.sum(axis=0) / weight.sum(axis=0)
-        if self.output == "mean":
-            return keep_index(self, mean, X)
-        if not present.all():
-            blocks = np.where(weight > 0, blocks, mean)
-        Z = np.ascontiguousarray(blocks.swapaxes(0, 1)).reshape(len(mean), -1)
-        return keep_index(self, Z, X)
+        check_is_fitted(self)
+        checked, present = check_modalities(self, X, reset=False)
+        n_blocks = 1 if self.output == "mean" else self.n_modalities_
+        Z = check_out(out, (len(present), n_blocks * self._n_components))
+        for rows in gen_batches(len(Z), _TRANSFORM_ROWS):
+            blocks = self._encode_all(checked, present, rows)
+            Z[rows] = _side_by_side(blocks, present[rows], self.output)
+        return keep_index(self, Z, X) if out is None else Z
 
     def transform_modalities(self, X):
         """Embed samples as one array a modality.
@@ -147,11 +186,13 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Arrays of shape (n_samples, n_components) with unit-length rows, under the names of
             the modalities; rows of NaN where a sample lacks the modality.
         """
-        blocks, present = self._embed(X)
+        check_is_fitted(self)
+        checked, present = check_modalities(self, X, reset=False)
+        blocks = self._encode_all(checked, present)
         blocks[~present.T] = np.nan
         return Modalities(dict(zip(self.modality_names_, blocks, strict=True)))
 
-    def transform_modality(self, X_m, modality):
+    def transform_modality(self, X_m, modality, out=None):
         """Embed rows of a single modality, for example the text of a query.
 
         Parameters
@@ -160,15 +201,18 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Rows of the modality.
         modality : str or int
             Its name or position.
+        out : array of shape (n_samples, n_components), default=None
+            Where to write, for example a memory map; a new array of float32 if None.
 
         Returns
         -------
         Z : ndarray of float32 of shape (n_samples, n_components)
-            Unit-length rows; NaN where the row is NaN.
+            Unit-length rows, `out` if given; NaN where the row is NaN.
         """
         check_is_fitted(self)
         position, array, present = check_one_modality(self, X_m, modality)
-        block = self._encode(position, array, present)
+        block = check_out(out, (len(present), self._n_components))
+        self._encode(position, array, np.flatnonzero(present), block)
         block[~present] = np.nan
         return block
 
@@ -196,12 +240,8 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
             return mean_reciprocal_rank(blocks, present=present.T)
-        data = self._to_data(checked, present)
-        generator = torch.Generator(self.device_).manual_seed(self._seed)
-        self.net_.module_.eval()
-        with torch.no_grad():
-            clean, augmented = self.net_.module_(data.inputs, None, generator)
-        return mean_reciprocal_rank([augmented[0].cpu().numpy(), clean[0].cpu().numpy()])
+        z, z_augmented = self.net_.embed(self._to_data(checked, present))
+        return mean_reciprocal_rank([z_augmented[0], z[0]])
 
     def __sklearn_tags__(self):
         """Tell scikit-learn that embeddings are float32."""
@@ -212,15 +252,14 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
     # ---------------------------------------------------------------- steps of fit
 
     def _start(self, X, early_stopping):
-        """Check everything and build the encoders; return data, held-out data, module, anchor."""
+        """Check everything and build the encoders; return both sets of rows, module, objective."""
         check_parameters(self)
         vars(self).pop("net_", None)
         checked, present = check_modalities(self, X, reset=True)
         self.device_ = resolve_device(self.device)
         self._seed = draw_seed(self.random_state)
         self._n_components = int(self.n_components)
-        anchor = self._make_anchor()
-        anchor.prepare(self.modality_names_)
+        objective = self._make_objective()
         module, self.scalers_ = build_module(self, checked, present)
         layout = [group.members for group in module.groups]
         train = valid = None
@@ -228,10 +267,10 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             train, valid = split_rows(
                 present, self.modality_names_, self.validation_fraction, self._seed
             )
-        warn_of_unbound(present, self.modality_names_, anchor)
+        warn_of_unbound(present, self.modality_names_, objective)
         data = self._to_data(checked, present, layout, train)
         data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
-        return data, data_valid, module, anchor
+        return data, data_valid, module, objective
 
     def _continue(self, net, data, epochs):
         """Train for some epochs and keep the net, unless it diverges."""
@@ -246,30 +285,34 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         if layout is None:
             layout = [group.members for group in self.net_.module_.groups]
         if rows is not None:
-            X, present = X[rows], present[rows]
-        return build_data(self, X, present, layout)
+            present = present[rows]
+        return build_data(self, X, present, layout, rows)
 
-    def _embed(self, X):
-        check_is_fitted(self)
-        checked, present = check_modalities(self, X, reset=False)
-        return self._encode_all(checked, present), present
-
-    def _encode_all(self, X, present):
-        """Embeddings of all modalities, zero where absent, as one array."""
-        blocks = np.empty((len(X.arrays), len(X), self._n_components), dtype=np.float32)
+    def _encode_all(self, X, present, rows=slice(None)):
+        """Embeddings of some samples in all modalities, zero where absent, as one array."""
+        here = present[rows]
+        # (n_modalities, n_samples, n_components)
+        blocks = np.zeros((len(X.arrays), len(here), self._n_components), dtype=np.float32)
+        start = rows.start or 0
         for m, array in enumerate(X.arrays):
-            blocks[m] = self._encode(m, array, present[:, m])
-        return blocks  # (n_modalities, n_samples, n_components)
+            self._encode(m, array, start + np.flatnonzero(here[:, m]), blocks[m], start)
+        return blocks
 
-    def _encode(self, m, array, present):
-        """Embeddings of one modality, some rows at a time, zero where absent."""
-        encoder, name = self._encoder(m), self.modality_names_[m]
-        out = np.zeros((len(array), self._n_components), dtype=np.float32)
-        rows = np.flatnonzero(present)
+    def _encode(self, m, array, rows, out, start=0):
+        """Write embeddings of some rows of one modality to `out`, which begins at row `start`."""
+        name = self.modality_names_[m]
+        encoder, scaler = self._encoder(m), self.scalers_[name]
         with torch.no_grad():
-            for start in range(0, len(rows), _ENCODE_ROWS):
-                some = rows[start : start + _ENCODE_ROWS]
-                x = torch.from_numpy(prepare_rows(name, array[some], self.scalers_[name]))
-                z = encoder(x.view(len(some), *array.shape[1:]).to(self.device_))
-                out[some] = z.cpu().numpy()
-        return out
+            for some, x in encoding_batches(name, array, scaler, rows, self.device_):
+                out[some - start] = encoder(x).cpu().numpy()
+
+
+def _side_by_side(blocks, present, output):
+    """Join blocks of all modalities, zero where absent, as `output` says."""
+    weight = present.T[:, :, None].astype(np.float32)
+    mean = blocks.sum(axis=0) / weight.sum(axis=0)
+    if output == "mean":
+        return mean
+    if not present.all():
+        blocks = np.where(weight > 0, blocks, mean)
+    return blocks.swapaxes(0, 1).reshape(len(mean), -1)

@@ -9,10 +9,12 @@ import torch
 from sklearn.utils import check_random_state
 
 from skcentrobind._augment import augmentation
-from skcentrobind._data import BindData, fit_scalers, prepare_rows
+from skcentrobind._batches import BindData
+from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
 from skcentrobind._net import BindNet, resolve_precision, stop_early
+from skcentrobind._sparse_rows import to_dense
 from skcentrobind._validation import count_shared, per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss
@@ -71,10 +73,10 @@ def _some_pair_meets(present):
     return shared.max() > 1
 
 
-def build_data(estimator, X, present, layout):
-    """Put rows on the device as tensors, laid out for the groups of encoders."""
+def build_data(estimator, X, present, layout, rows=None):
+    """Lay out rows for the groups of encoders; `rows` are some of X, None for all."""
     scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
-    return BindData.from_modalities(X, present, scalers, layout, estimator.device_)
+    return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
 
 
 def build_module(estimator, X, present):
@@ -93,7 +95,7 @@ def build_module(estimator, X, present):
     -------
     module : BindModule
         On the estimator's device.
-    scalers : dict of str to StandardScaler or None
+    scalers : dict of str to StandardScaler, MaxAbsScaler or None
         How each modality is standardised.
     """
     names = estimator.modality_names_
@@ -112,13 +114,13 @@ def build_module(estimator, X, present):
 
     def probe(m):
         rows = np.flatnonzero(present[:, m])[:2]
-        prepared = prepare_rows(names[m], X.arrays[m][rows], None)
-        return torch.from_numpy(prepared).view(len(rows), *estimator._row_shapes[m])
+        return to_dense(prepared_batch([names[m]], [X.arrays[m][rows]], [None], "cpu"))
 
     groups = _groups(estimator, probe)
+    # Stored entries of sparse rows are multiplied by noise, which needs no spread.
     spreads = [
         None
-        if all(scaled[m] for m in group.members)
+        if all(scaled[m] or estimator._is_sparse[m] for m in group.members)
         else _spread([fitted[m] for m in group.members])
         for group in groups
     ]
@@ -161,7 +163,9 @@ def _assemble(estimator, groups, spreads):
             spread = spread if others else spread.view(estimator._row_shapes[first])
             spread = spread.to(estimator.device_)
         widths = [estimator.n_features_per_modality_[m] for m in group.members]
-        views.append(View(augmentation(augments[first]), strength, spread, widths))
+        name, is_sparse = estimator.modality_names_[first], estimator._is_sparse[first]
+        augment = augmentation(augments[first], name, is_sparse)
+        views.append(View(augment, strength, spread, widths))
     return BindModule(groups, views).to(estimator.device_)
 
 
@@ -171,8 +175,9 @@ def _groups(estimator, probe):
     specs = per_modality(estimator.encoder, names, "encoder")
     augments = per_modality(estimator.augmentation, names, "augmentation")
     # What is augmented differently or learns at another rate stays apart; a user's augmentation
-    # sees one modality at a time.
-    views_of = [a if a is None or isinstance(a, str) else m for m, a in enumerate(augments)]
+    # sees one modality at a time, and sparse rows are a group of their own.
+    is_sparse = estimator._is_sparse
+    views_of = [m if is_sparse[m] or callable(a) else a for m, a in enumerate(augments)]
     rates = per_modality(estimator.learning_rate, names, "learning_rate")
     split = list(zip(views_of, rates, strict=True))
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.
@@ -198,9 +203,9 @@ def _spread(scalers):
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
 
 
-def build_net(estimator, module, anchor, data_valid):
-    """Wire module, anchor and optimiser into a net for the binding phase."""
-    module.freeze(anchor.frozen())
+def build_net(estimator, module, objective, data_valid):
+    """Wire module, objective and optimiser into a net for the binding phase."""
+    module.freeze(objective.frozen())
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(
             "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
@@ -210,7 +215,7 @@ def build_net(estimator, module, anchor, data_valid):
     if data_valid is not None:
         options["train_split"], stop = stop_early(data_valid, estimator.n_iter_no_change)
         options["callbacks"].append(("early_stopping", stop))
-    return _net(estimator, module, estimator._make_loss(anchor), "binding", **options)
+    return _net(estimator, module, objective, "binding", **options)
 
 
 def pretrain(estimator, module, data):
@@ -218,34 +223,40 @@ def pretrain(estimator, module, data):
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
     anchor = IntraAnchor()
-    loss = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
-    net = _net(estimator, module, loss, "pre-training", seed_shift=3)
+    objective = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+    objective.prepare(estimator.modality_names_)
+    net = _net(estimator, module, objective, "pre-training", seed_shift=3)
     net.train_on(data, estimator.pretrain_epochs)
 
 
-def _rates(estimator, module):
-    """Arguments of a net that give every group of encoders its learning rate."""
+def _optimizer_options(estimator, module):
+    """Learning rates of the groups of encoders, and what weight decay must leave alone."""
     rates = per_modality(estimator.learning_rate, estimator.modality_names_, "learning_rate")
-    if len(set(rates)) == 1:
-        return {"lr": rates[0]}
-    by_group = [
-        (f"groups.{i}.*", {"lr": rates[group.members[0]]}) for i, group in enumerate(module.groups)
-    ]
+    apart = []
+    if estimator.learn_temperature:
+        # The decay of a logarithm would pull the temperature towards 1.
+        apart.append(("*log_temperature", {"weight_decay": 0.0}))
+    if len(set(rates)) > 1:
+        apart += [
+            (f"groups.{i}.*", {"lr": rates[group.members[0]]})
+            for i, group in enumerate(module.groups)
+        ]
     # What belongs to no modality, such as a loss that learns, takes the largest rate.
-    return {"lr": max(rates), "optimizer__param_groups": by_group}
+    options = {"lr": max(rates)}
+    return options | ({"optimizer__param_groups": apart} if apart else {})
 
 
-def _net(estimator, module, loss, phase, seed_shift=0, train_split=None, callbacks=()):
+def _net(estimator, module, objective, phase, seed_shift=0, train_split=None, callbacks=()):
     return BindNet(
         module,
-        loss.to(estimator.device_),
+        objective.to(estimator.device_),
         seed=estimator._seed + seed_shift,
         phase=phase,
         draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=estimator.weight_decay,
         optimizer__fused=estimator.device_.split(":")[0] in ("cpu", "cuda"),
-        **_rates(estimator, module),
+        **_optimizer_options(estimator, module),
         batch_size=estimator.batch_size,
         train_split=train_split,
         callbacks=list(callbacks),

@@ -7,7 +7,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcentrobind._base import BaseBindTransformer
 from skcentrobind._docstrings import shared
+from skcentrobind._parameters import store
 from skcentrobind.anchors import ANCHORS, BaseAnchor, CallableAnchor
+from skcentrobind.losses import AnchorLoss
 
 
 @shared(
@@ -15,7 +17,6 @@ from skcentrobind.anchors import ANCHORS, BaseAnchor, CallableAnchor
     detach_anchor : bool, default=False
         Whether the anchor is a constant for the gradient, instead of a function of all encoders.
     """,
-    pretrain_epochs=0,
 )
 class CentroBindTransformer(BaseBindTransformer):
     r"""Bind modalities to the centroid of each sample's own embeddings.
@@ -107,6 +108,8 @@ class CentroBindTransformer(BaseBindTransformer):
         encoder="residual",
         hidden_layer_sizes=(256,),
         temperature=0.2,
+        learn_temperature=False,
+        regularizers=None,
         detach_anchor=False,
         augmentation="gaussian",
         augmentation_scale=0.3,
@@ -127,30 +130,12 @@ class CentroBindTransformer(BaseBindTransformer):
         random_state=None,
         verbose=0,
     ):
-        self.n_components = n_components
-        self.aggregator = aggregator
-        self.encoder = encoder
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.temperature = temperature
-        self.detach_anchor = detach_anchor
-        self.augmentation = augmentation
-        self.augmentation_scale = augmentation_scale
-        self.standardize = standardize
-        self.pretrain_epochs = pretrain_epochs
-        self.output = output
-        self.modalities = modalities
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.precision = precision
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
+        store(self, locals())
+
+    def _make_loss(self, temperature):
+        """Return the loss towards the aggregate of all modalities."""
+        anchor = self._make_anchor()
+        return AnchorLoss(anchor, temperature, bool(self.detach_anchor), anchor.bounded)
 
     def _make_anchor(self):
         """Return the anchor that `aggregator` names, or a copy of it."""

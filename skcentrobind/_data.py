@@ -10,14 +10,20 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.preprocessing import StandardScaler
-from torch.utils.data import Dataset
+from scipy import sparse
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+
+from skcentrobind._sparse_rows import SparseRows
 
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15
 
 # About 4 MB of float64 are in flight at a time.
 _CHUNK_VALUES = 2**19
+
+# Rows and values that are encoded at a time outside of training.
+_ENCODE_ROWS = 8192
+_ENCODE_VALUES = 2**25
 
 
 def row_chunks(n_samples, width):
@@ -28,7 +34,7 @@ def row_chunks(n_samples, width):
 
 
 def fit_scalers(X, unscaled=()):
-    """Fit a `StandardScaler` to the rows of every modality that are present, those without NaN.
+    """Fit a scaler to the rows of every modality that are present, those without NaN.
 
     Parameters
     ----------
@@ -40,33 +46,56 @@ def fit_scalers(X, unscaled=()):
 
     Returns
     -------
-    scalers : list of StandardScaler
+    scalers : list of StandardScaler or MaxAbsScaler
         Constant columns get the scale inf, so that they stay 0 whatever comes at transform.
     """
-    scalers = []
-    for name, array, width in zip(X.names, X.arrays, X.n_features, strict=True):
-        scaler = StandardScaler()
-        for rows in row_chunks(len(array), width):
-            block = _flat64(array[rows])
-            block = block[~np.isnan(block[:, 0])]
-            if len(block):
-                scaler.partial_fit(block)
-        constant = scaler.scale_ != np.sqrt(scaler.var_)
-        if constant.all():
-            raise ValueError(
-                f"Modality '{name}' is constant: all of its rows are equal, so it cannot tell "
-                "samples apart. Leave it out, or check how it was made."
-            )
-        if constant.any() and name not in unscaled:
-            warnings.warn(
-                f"Modality '{name}': {constant.sum()} of {width} columns are constant and are "
-                "ignored.",
-                UserWarning,
-                stacklevel=4,
-            )
-        scaler.scale_[constant] = np.inf
-        scalers.append(scaler)
-    return scalers
+    return [
+        _fit_sparse(name, item)
+        if sparse.issparse(item)
+        else _fit_dense(name, item, width, name not in unscaled)
+        for name, item, width in zip(X.names, X.arrays, X.n_features, strict=True)
+    ]
+
+
+def _fit_dense(name, array, width, warns):
+    scaler = StandardScaler()
+    for rows in row_chunks(len(array), width):
+        block = _flat64(array[rows])
+        block = block[~np.isnan(block[:, 0])]
+        if len(block):
+            scaler.partial_fit(block)
+    constant = scaler.scale_ != np.sqrt(scaler.var_)
+    if constant.all():
+        raise ValueError(
+            f"Modality '{name}' is constant: all of its rows are equal, so it cannot tell "
+            "samples apart. Leave it out, or check how it was made."
+        )
+    if constant.any() and warns:
+        warnings.warn(
+            f"Modality '{name}': {constant.sum()} of {width} columns are constant and are ignored.",
+            UserWarning,
+            stacklevel=5,
+        )
+    scaler.scale_[constant] = np.inf
+    return scaler
+
+
+def _fit_sparse(name, csr):
+    """Scale each column to [-1, 1]: zeros stay zeros.
+
+    Unit variance would divide a word in one of n documents by about 1 / sqrt(n), a frequent word
+    by about 1, so that a row's rarest word would drown all others. Here both end at 1.
+    """
+    scaler = MaxAbsScaler().fit(csr)  # passes over NaN
+    empty = ~(scaler.max_abs_ > 0)
+    if empty.all():
+        raise ValueError(
+            f"Modality '{name}' holds nothing but zeros, so it cannot tell samples apart. Leave "
+            "it out, or check how it was made."
+        )
+    # No warning: on a part of the rows, some words of a vocabulary are always missing.
+    scaler.scale_[empty] = np.inf
+    return scaler
 
 
 def prepare_rows(name, array, scaler, out=None):
@@ -102,96 +131,111 @@ def prepare_rows(name, array, scaler, out=None):
             block = scaler.transform(block)
         # Never in `block`, which may be the user's own array.
         out[rows] = block
-        np.nan_to_num(out[rows], copy=False, nan=0.0)
-        if max(out[rows].max(), -out[rows].min()) > _LARGEST_INPUT:
-            raise ValueError(
-                f"Modality '{name}' has values too large for float32 once prepared (beyond "
-                f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
-            )
+        _finish(name, out[rows])
     return out
+
+
+def prepare_sparse(name, csr, scaler):
+    """Scale sparse rows in float64 and return them as float32, absent rows as zeros.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality, for the error.
+    csr : csr_array or csr_matrix of shape (n_samples, n_features)
+        Rows of one modality.
+    scaler : MaxAbsScaler or None
+        None leaves the values as they are.
+
+    Returns
+    -------
+    out : csr_array of float32 of shape (n_samples, n_features)
+        Prepared rows; never the memory of `csr`.
+
+    Raises
+    ------
+    ValueError
+        If they are too large to compute with.
+    """
+    csr = sparse.csr_array(csr, dtype=np.float64, copy=True)
+    if scaler is not None:
+        csr.data /= scaler.scale_[csr.indices]
+    csr.data = csr.data.astype(np.float32)
+    _finish(name, csr.data)
+    return csr
+
+
+def _finish(name, values):
+    """Set NaN to zero, in place, and refuse what is too large."""
+    np.nan_to_num(values, copy=False, nan=0.0)
+    if values.size and max(values.max(), -values.min()) > _LARGEST_INPUT:
+        raise ValueError(
+            f"Modality '{name}' has values too large for float32 once prepared (beyond "
+            f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
+        )
+
+
+def prepared_batch(names, arrays, scalers, device):
+    """Prepare rows as the input of a group.
+
+    Parameters
+    ----------
+    names : list of str
+        Members of the group.
+    arrays : list of array of shape (n_samples, ...)
+        Their rows. A sparse one is alone.
+    scalers : list of scaler or None
+        See `prepare_rows` and `prepare_sparse`.
+    device : str
+        Where the input goes.
+
+    Returns
+    -------
+    x : Tensor or SparseRows of shape (n_samples, ...)
+        A single member keeps its shape; several stand side by side.
+    """
+    first = arrays[0]
+    if sparse.issparse(first):
+        return SparseRows.from_csr(prepare_sparse(names[0], first, scalers[0]), device)
+    widths = [math.prod(array.shape[1:]) for array in arrays]
+    flat = np.empty((len(first), sum(widths)), dtype=np.float32)
+    ends = np.cumsum(widths)
+    for name, array, scaler, end, width in zip(names, arrays, scalers, ends, widths, strict=True):
+        prepare_rows(name, array, scaler, out=flat[:, end - width : end])
+    tensor = torch.from_numpy(flat)
+    if len(arrays) == 1:
+        tensor = tensor.view(first.shape)
+    return tensor.to(device)
+
+
+def encoding_batches(name, array, scaler, rows, device):
+    """Yield some of the given rows at a time, with the input that an encoder takes.
+
+    Parameters
+    ----------
+    name : str
+        The modality.
+    array : array of shape (n_samples, ...)
+        All of its rows.
+    scaler : scaler or None
+        How they are prepared.
+    rows : ndarray of int
+        Which of them to go through.
+    device : str
+        Where the input goes.
+
+    Yields
+    ------
+    some : ndarray of int
+        A part of `rows`.
+    x : Tensor or SparseRows of shape (len(some), ...)
+        These rows, prepared.
+    """
+    step = max(1, min(_ENCODE_ROWS, _ENCODE_VALUES // math.prod(array.shape[1:])))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        yield some, prepared_batch([name], [array[some]], [scaler], device)
 
 
 def _flat64(rows):
     return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
-
-
-class BindData(Dataset):
-    """Training data as tensors on the device, one tensor a group of encoders.
-
-    Parameters
-    ----------
-    inputs : list of Tensor of shape (n_samples, ...)
-        Prepared rows; the modalities of a bank stand side by side.
-    present : Tensor of bool of shape (n_samples, n_modalities) or None
-        Which samples have which modality; None means that all are present.
-    """
-
-    def __init__(self, inputs, present):
-        self.inputs = inputs
-        self.present = present
-
-    @classmethod
-    def from_modalities(cls, X, present, scalers, groups, device):
-        """Prepare all modalities and lay them out as the groups want them."""
-        inputs = []
-        for members in groups:
-            arrays = [X.arrays[m] for m in members]
-            widths = [X.n_features[m] for m in members]
-            flat = np.empty((len(X), sum(widths)), dtype=np.float32)
-            for m, array, end, width in zip(
-                members, arrays, np.cumsum(widths), widths, strict=True
-            ):
-                prepare_rows(X.names[m], array, scalers[m], out=flat[:, end - width : end])
-            tensor = torch.from_numpy(flat)
-            if len(members) == 1:
-                tensor = tensor.view(len(X), *arrays[0].shape[1:])
-            inputs.append(tensor.to(device))
-        if not present.all():
-            return cls(inputs, torch.from_numpy(present).to(device))
-        return cls(inputs, None)
-
-    def __len__(self):
-        return len(self.inputs[0])
-
-    def __getitem__(self, rows):
-        """Return a batch: rows of every group's input and, where some are absent, `present`."""
-        batch = {"inputs": [x.index_select(0, rows) for x in self.inputs]}
-        if self.present is not None:
-            batch["present"] = self.present.index_select(0, rows)
-        return batch
-
-
-class EpochBatches:
-    """Batches of one epoch, all of equal size (give or take one row).
-
-    A short last batch would have fewer negatives and a batch of one row none at all.
-
-    Parameters
-    ----------
-    data : BindData
-        The samples.
-    batch_size : int
-        Upper bound of the size.
-    generator : torch.Generator or None
-        Source of a new order in every epoch; None keeps the order of the rows.
-    """
-
-    def __init__(self, data, batch_size, generator=None):
-        self.data = data
-        self.batch_size = batch_size
-        self.generator = generator
-
-    def __len__(self):
-        n_samples = len(self.data)
-        # Two rows at least, even if one batch of three is one more than was asked for.
-        return max(1, min(-(-n_samples // self.batch_size), n_samples // 2))
-
-    def __iter__(self):
-        n_samples = len(self.data)
-        if self.generator is None:
-            order = torch.arange(n_samples, device="cpu")
-        else:
-            order = torch.randperm(n_samples, generator=self.generator, device="cpu")
-        order = order.to(self.data.inputs[0].device)
-        for rows in order.tensor_split(len(self)):
-            yield self.data[rows], None

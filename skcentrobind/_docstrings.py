@@ -25,11 +25,20 @@ encoder : str, Module, callable, list or dict, default="residual"
     A callable `(n_features, n_components) -> Module` makes such a module in every fit.
 hidden_layer_sizes : tuple of int, default=(256,)
     Widths of the hidden layers of "residual" and "mlp" encoders.
-temperature : float, default=0.2
-    Divides the inner products in the loss: smaller values weigh the closest negatives more.
-    Useful values lie between 0.05 and 0.5.
-{objective}
-augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
+temperature : float, list or dict, default=0.2
+    Divides the similarities in the loss: smaller values weigh the closest negatives more.
+    Useful values lie between 0.05 and 0.5. A list or dict gives each modality its own.
+learn_temperature : bool, default=False
+    Whether the temperature is trained with the encoders, from the given value or values on. It
+    stays between 0.01 and 1, so the given values must lie there.
+regularizers : dict of str to float, default=None
+    Terms that are added to the loss, by name, with their weights.
+
+    "uniformity" spreads the embeddings of each modality over the sphere.
+
+    "geometric_consistency" makes similarities between two samples the same, whichever modality
+    either is seen in.
+{objective}augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
 default="gaussian"
     Random view of the rows that the anchor is computed from. A list or dict gives each modality
     its own.
@@ -44,11 +53,16 @@ default="gaussian"
     (batch, ...), and a `torch.Generator`.
 
     None leaves the rows as they are; a modality then learns nothing from itself.
+
+    In a sparse modality only stored entries change: "gaussian" multiplies each by `1 + s e` with
+    e ~ N(0, 1) and s the `augmentation_scale`, "mask" sets them to zero, "marginal" is refused,
+    and a callable gets the rows of a batch as a dense tensor.
 augmentation_scale : float, default=0.3
     Strength of the augmentation.
 standardize : bool, default=True
     Whether each feature is centred and scaled to unit variance for the built-in encoders other
-    than "identity". Constant features are ignored either way.
+    than "identity". Constant features are ignored either way. The features of a sparse modality
+    are not centred, so that zeros stay zeros, and are divided by their largest absolute value.
 pretrain_epochs : int, default={pretrain_epochs}
     Epochs of intra-modal contrastive learning, each modality on its own, before the binding.
 output : {{"concat", "mean"}}, default="concat"
@@ -114,12 +128,14 @@ feature_names_in_ : ndarray of str of shape (n_features_in_,)
     Names of the columns, if X was a DataFrame; "modality/feature" with two-level columns.
 encoders_ : dict of str to Module
     Trained encoders, from prepared float32 rows to unit-length embeddings.
-scalers_ : dict of str to StandardScaler or None
+scalers_ : dict of str to StandardScaler, MaxAbsScaler or None
     How the rows of each modality are prepared.
 net_ : skorch.NeuralNet
     The net that was trained.
 loss_curve_ : list of float
-    Training loss of every epoch, in nats, the sum over the modalities.
+    Training loss of every epoch.
+temperature_ : float or dict of str to float
+    Temperature at the end, by modality if `temperature` is.
 validation_scores_ : list of float or None
     Mean reciprocal rank among the held-out rows of a batch after every epoch; None without
     early stopping.
@@ -129,19 +145,18 @@ device_ : str
     Where torch computed."""
 
 
-def shared(objective, pretrain_epochs):
+def shared(objective="", pretrain_epochs=0):
     """Return a class decorator that fills in the shared blocks of a docstring.
 
     Parameters
     ----------
-    objective : str
-        The parameters of the subclass that stand behind `temperature`.
-    pretrain_epochs : int
+    objective : str, default=""
+        The parameters of the subclass that stand behind those that concern the loss.
+    pretrain_epochs : int, default=0
         The subclass's default.
     """
-    parameters = PARAMETERS.format(
-        objective=inspect.cleandoc(objective), pretrain_epochs=pretrain_epochs
-    )
+    own = inspect.cleandoc(objective)
+    parameters = PARAMETERS.format(objective=own and f"{own}\n", pretrain_epochs=pretrain_epochs)
 
     def fill(cls):
         cls.__doc__ = (

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from skcentrobind._layers import Perceptrons, unit_rows
+from skcentrobind._sparse_rows import to_dense
 
 BUILT_IN = ("residual", "mlp", "linear", "identity")
 
@@ -98,12 +99,12 @@ class IdentityEncoder(nn.Module):
 
     def forward(self, x):
         """Cut (batch, n_members * n_components) into (n_members, batch, n_components)."""
-        x = x.view(len(x), len(self.members), self.n_components)
+        x = to_dense(x).view(len(x), len(self.members), self.n_components)
         return unit_rows(x.transpose(0, 1))
 
     def encode(self, k, x):
         """Scale the rows to unit length."""
-        return unit_rows(x.flatten(1))
+        return unit_rows(to_dense(x).flatten(1))
 
     def member_parameters(self, k):
         """Return no tensors, since nothing is learned."""
@@ -139,6 +140,7 @@ class CustomEncoder(nn.Module):
 
     def encode(self, k, x):
         """Encode (batch, ...) to (batch, n_components)."""
+        x = to_dense(x)
         if self.product_dtype is None:
             return unit_rows(self._project(x))
         with torch.autocast(x.device.type, dtype=self.product_dtype):

@@ -37,7 +37,7 @@ class FittedAttributes:
 
     @property
     def loss_curve_(self):
-        """Training loss of every epoch, the sum over the modalities."""
+        """Training loss of every epoch."""
         check_is_fitted(self)
         # An epoch that was interrupted has none.
         return [epoch["train_loss"] for epoch in self.net_.history if "train_loss" in epoch]
@@ -48,6 +48,15 @@ class FittedAttributes:
         check_is_fitted(self)
         scores = [epoch["valid_score"] for epoch in self.net_.history if "valid_score" in epoch]
         return scores or None
+
+    @property
+    def temperature_(self):
+        """Temperature at the end of the training, by name if each modality has its own."""
+        check_is_fitted(self)
+        values = self.net_.criterion_.temperature.values
+        if isinstance(values, list):
+            return dict(zip(self.modality_names_, values, strict=True))
+        return values
 
     @property
     def n_iter_(self):

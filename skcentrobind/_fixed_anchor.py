@@ -2,7 +2,9 @@
 
 from skcentrobind._base import BaseBindTransformer
 from skcentrobind._docstrings import shared
+from skcentrobind._parameters import store
 from skcentrobind.anchors import FixedAnchor
+from skcentrobind.losses import AnchorLoss
 
 
 @shared(
@@ -69,6 +71,8 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         encoder="residual",
         hidden_layer_sizes=(256,),
         temperature=0.2,
+        learn_temperature=False,
+        regularizers=None,
         freeze_anchor=True,
         augmentation="gaussian",
         augmentation_scale=0.3,
@@ -89,31 +93,9 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         random_state=None,
         verbose=0,
     ):
-        self.n_components = n_components
-        self.anchor = anchor
-        self.encoder = encoder
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.temperature = temperature
-        self.freeze_anchor = freeze_anchor
-        self.augmentation = augmentation
-        self.augmentation_scale = augmentation_scale
-        self.standardize = standardize
-        self.pretrain_epochs = pretrain_epochs
-        self.output = output
-        self.modalities = modalities
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.precision = precision
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
+        store(self, locals())
 
-    def _make_anchor(self):
-        """Return the fixed anchor."""
-        return FixedAnchor(self.anchor, freeze=bool(self.freeze_anchor))
+    def _make_loss(self, temperature):
+        """Return the loss towards the chosen modalities."""
+        anchor = FixedAnchor(self.anchor, freeze=bool(self.freeze_anchor))
+        return AnchorLoss(anchor, temperature, bounded=anchor.bounded)

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
+from skcentrobind._items import absent_rows
 from skcentrobind._modalities import Modalities
 
 
@@ -25,11 +26,17 @@ def from_collection(estimator, X, reset):
         raise ValueError(
             f"All {len(items)} modalities are None; transform needs at least one of {fitted}."
         )
-    length = next((len(item) for item in items if item is not None), None)
+    # A sparse matrix has no len.
+    first = next((item for item in items if item is not None), ())
+    length = first.shape[0] if hasattr(first, "shape") else len(first)
     shapes = dict(zip(fitted, estimator._row_shapes, strict=True))
+    is_sparse = dict(zip(fitted, estimator._is_sparse, strict=True))
     for m, item in enumerate(items):
         if item is None:
             shape = shapes.get(names[m], (1,)) if names else (1,)
+            if names and is_sparse.get(names[m]):
+                items[m] = absent_rows(length, *shape)
+                continue
             # One number in memory, however many rows. 1-D items hold objects, which None replaces.
             items[m] = np.broadcast_to(np.nan if shape else None, (length, *shape))
     return Modalities(items, names)

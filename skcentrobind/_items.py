@@ -143,6 +143,13 @@ def check_lengths(arrays, names):
     raise ValueError(f"All modalities need the same number of samples, got {lengths}. {hint}")
 
 
+def absent_rows(n_samples, width, dtype=np.float64):
+    """Sparse rows of samples that lack a modality: a single NaN marks each of them."""
+    rows, columns = np.arange(n_samples), np.zeros(n_samples, dtype=int)
+    entries = np.full(n_samples, np.nan, dtype=dtype)
+    return sparse.csr_array((entries, (rows, columns)), shape=(n_samples, width))
+
+
 def find_absent(item):
     """Return which rows hold nothing but NaN or None, bool array of shape (n_samples,)."""
     absent = np.zeros(item.shape[0], dtype=bool)

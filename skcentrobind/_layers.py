@@ -6,6 +6,8 @@ On small batches the time of a training step goes into calling operations, not i
 import torch
 from torch.autograd.function import once_differentiable
 
+from skcentrobind._sparse_rows import SparseRows
+
 # From about 1,000 terms on, a BLAS may share the sum of one inner product among threads and so
 # add in another order. Sums of at most this many terms are never shared; those of bfloat16 are
 # shared from some 200 terms on, so they are cut finer on the CPU.
@@ -82,10 +84,10 @@ class Perceptrons(torch.autograd.Function):
     has one, to a linear part that skips all further layers:
     z_m = unit(W_m x_m + MLP_m(x_m)).
 
-    With a dtype of lower precision than that of x, layers take and give numbers of that dtype,
-    as under `torch.autocast`; what they return is added and scaled, and their gradients are
-    returned, in the dtype of x. Whatever the backward pass needs of the layers is kept in the lower
-    precision.
+    With a dtype of lower precision than that of the weights, layers take and give numbers of that
+    dtype, as under `torch.autocast`; what they return is added and scaled, and their gradients are
+    returned, in the dtype of the weights. What the backward pass needs of the layers is kept in the
+    lower precision.
     """
 
     @staticmethod
@@ -96,14 +98,14 @@ class Perceptrons(torch.autograd.Function):
         ----------
         ctx : context
             Keeps what the backward pass needs.
-        x : Tensor of shape (batch, sum of widths)
-            Inputs of the members side by side.
+        x : Tensor or SparseRows of shape (batch, sum of widths)
+            Inputs of the members side by side; sparse rows are those of a single member.
         widths : list of int
             Width of each member's input.
         n_hidden : int
             Units of the first hidden layer; 0 if there is only the linear part.
         dtype : torch.dtype or None
-            In which the layers compute; None takes that of x.
+            In which the layers compute; None takes that of the weights.
         first_weight : Tensor of shape (sum of widths, n_first)
             Rows belong to columns of x; columns are hidden units, then the linear part.
         first_bias : Tensor of shape (n_members, 1, n_first)
@@ -116,11 +118,13 @@ class Perceptrons(torch.autograd.Function):
         z : Tensor of shape (n_members, batch, n_components)
             Unit-length rows.
         """
-        ctx.dtype = x.dtype
-        x, first_weight, first_bias, *rest = (
-            tensor.to(dtype or x.dtype) for tensor in (x, first_weight, first_bias, *rest)
-        )
-        out = first = _first_layer(x, widths, first_weight, first_bias)
+        ctx.dtype = first_weight.dtype
+        ctx.low = dtype = dtype or ctx.dtype
+        # Sums over sparse rows have few terms and wait for memory: they stay as they are.
+        if not isinstance(x, SparseRows):
+            x, first_weight, first_bias = (t.to(dtype) for t in (x, first_weight, first_bias))
+        rest = [tensor.to(dtype) for tensor in rest]
+        out = first = _first_layer(x, widths, first_weight, first_bias).to(dtype)
         weights, biases = rest[::2], rest[1::2]
         activations = []  # each (n_members, batch, units)
         if weights:
@@ -133,7 +137,8 @@ class Perceptrons(torch.autograd.Function):
             out += first[..., n_hidden:]
         z, norm = _normalise(out)
         ctx.widths, ctx.skips = widths, first.shape[-1] > n_hidden
-        ctx.save_for_backward(x, first_weight, z, norm, *weights, *activations)
+        ctx.sparse_rows, dense = (x, None) if isinstance(x, SparseRows) else (None, x)
+        ctx.save_for_backward(dense, first_weight, z, norm, *weights, *activations)
         return z
 
     @staticmethod
@@ -142,7 +147,7 @@ class Perceptrons(torch.autograd.Function):
         """Gradients of all tensors, that of x only where it is wanted."""
         x, first_weight, z, norm, *saved = ctx.saved_tensors
         weights, activations = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        grad = grad_out = _normalise_backward(grad, z, norm).to(x.dtype)
+        grad = grad_out = _normalise_backward(grad, z, norm).to(ctx.low)
         grads = []
         for weight, units in zip(reversed(weights), reversed(activations), strict=True):
             grads += [_bias_grad(grad, ctx), matmul(units.transpose(1, 2), grad)]
@@ -150,7 +155,9 @@ class Perceptrons(torch.autograd.Function):
             grad = torch.ops.aten.threshold_backward(grad, units, 0)  # zero where units are
         if weights and ctx.skips:
             grad = torch.cat([grad, grad_out], dim=-1)
-        if len(set(ctx.widths)) == 1:
+        if ctx.sparse_rows is not None:
+            grad_first = ctx.sparse_rows.transposed_product(grad[0].to(ctx.dtype))
+        elif len(set(ctx.widths)) == 1:
             members = x.unflatten(1, (len(ctx.widths), -1))  # (batch, n_members, width)
             grad_first = matmul(members.permute(1, 2, 0), grad).flatten(0, 1)
         else:
@@ -170,6 +177,8 @@ def _bias_grad(grad, ctx):
 
 
 def _first_layer(x, widths, weight, bias):
+    if isinstance(x, SparseRows):
+        return x.product(weight) + bias
     if len(set(widths)) == 1:
         shape = (len(widths), widths[0])
         return _affine(x.unflatten(1, shape).transpose(0, 1), weight.unflatten(0, shape), bias)

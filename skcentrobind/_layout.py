@@ -5,6 +5,7 @@ import math
 import warnings
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
@@ -27,6 +28,7 @@ def learn_layout(estimator, X, columns):
     """
     estimator.modality_names_ = list(X.names)
     estimator._row_shapes = [array.shape[1:] for array in X.arrays]
+    estimator._is_sparse = [sparse.issparse(array) for array in X.arrays]
     estimator.n_features_per_modality_ = X.n_features
     estimator._columns = columns or dict.fromkeys(X.names)
     if columns is None:

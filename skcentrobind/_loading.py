@@ -2,11 +2,10 @@
 
 import warnings
 
-from skcentrobind._centrobind import CentroBindTransformer
-from skcentrobind._fixed_anchor import FixedAnchorBindTransformer
+import skcentrobind
 from skcentrobind._net import resolve_device
 from skcentrobind._parameters import check_parameters
-from skcentrobind._saving import from_plain_items, read, restore
+from skcentrobind._saving import CLASSES, from_plain_items, read, restore
 from skcentrobind._version import __version__
 
 # What a header or tensors that do not belong together can raise, from here down to torch.
@@ -20,9 +19,6 @@ _FAULTS = (
     RuntimeError,
     MemoryError,
 )
-
-#: The only classes that a file can name.
-CLASSES = {cls.__name__: cls for cls in (CentroBindTransformer, FixedAnchorBindTransformer)}
 
 
 def load(path, *, device=None, **code):
@@ -47,8 +43,8 @@ def load(path, *, device=None, **code):
 
     Returns
     -------
-    estimator : CentroBindTransformer or FixedAnchorBindTransformer
-        Fitted.
+    estimator : estimator
+        Of the class that was saved; fitted.
 
     Raises
     ------
@@ -78,12 +74,13 @@ def load(path, *, device=None, **code):
     True
     """
     header, tensors = read(path)
-    cls = CLASSES.get(header["class"])
-    if cls is None:
+    # The file can name these classes and no others.
+    if header["class"] not in CLASSES:
         raise ValueError(
             f"{str(path)!r} holds a {header['class']!r}, which skcentrobind {__version__} does not "
-            f"know; it loads {' and '.join(CLASSES)}."
+            f"know; it loads {', '.join(CLASSES)}."
         )
+    cls = getattr(skcentrobind, header["class"])
     _check_code(path, header["params"], code)
     if device is not None:
         resolve_device(device)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from skcentrobind._sparse_rows import stack_rows
+
 
 class View:
     """How one group's input is augmented.
@@ -88,7 +90,7 @@ class BindModule(nn.Module):
 
         Parameters
         ----------
-        inputs : list of Tensor of shape (batch, ...)
+        inputs : list of Tensor or SparseRows of shape (batch, ...)
             One input a group.
         present : Tensor of bool of shape (n_modalities, batch) or None
             Which samples have which modality.
@@ -104,7 +106,7 @@ class BindModule(nn.Module):
         for group, view, x in zip(self.groups, self.views, inputs, strict=True):
             here = None if present is None else present[list(group.members)]
             x_augmented = x if view.augment is None else view(x, here, generator)
-            both = torch.cat([x_augmented, x])
+            both = stack_rows(x_augmented, x)
             if here is None or len(here) > 1:
                 outs.append(group(both))
             else:
@@ -130,7 +132,7 @@ def _encode_present(group, x, rows):
         return None
     # Statistics over a batch need two different samples; one alone uses the running ones.
     encode = _in_eval_mode if len(index) <= 2 else _in_own_mode
-    out = encode(group, x[index])
+    out = encode(group, x.index_select(0, index))
     return out.new_zeros(1, len(x), out.shape[-1]).index_copy(1, index, out)
 
 

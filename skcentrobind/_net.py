@@ -10,11 +10,14 @@ from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator
 from tqdm import tqdm
 
-from skcentrobind._data import EpochBatches
+from skcentrobind._batches import EpochBatches
 from skcentrobind.metrics import mean_reciprocal_rank
 
 # Held-out rows are searched in galleries of this size, or of the batch size if that is larger.
 _GALLERY = 1024
+
+# Rows that are embedded at a time together with an augmented copy.
+_EMBED_ROWS = 8192
 
 
 class BindNet(NeuralNet):
@@ -24,7 +27,7 @@ class BindNet(NeuralNet):
     ----------
     module : BindModule
         Freshly built, trained in place.
-    criterion : AnchorLoss
+    criterion : BaseLoss
         Objective.
     seed : int
         Seed of the order of the rows, of the augmentation and of random anchors.
@@ -87,7 +90,7 @@ class BindNet(NeuralNet):
         return *self.module_(x["inputs"], present, generator or self.generator_), present
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Sum of the losses of all modalities."""
+        """Return the objective of a batch."""
         z, z_augmented, present = y_pred
         return self.criterion_(z, z_augmented, present, self.generator_)
 
@@ -127,13 +130,13 @@ class BindNet(NeuralNet):
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
         # Weight decay and momentum move weights without a gradient, too: encoders that must not
         # move in this step are put back.
-        anchor = self.criterion_.anchor
-        held = {*anchor.frozen(), anchor.frozen_step} - {None}
+        held = {*self.criterion_.frozen(), self.criterion_.frozen_step} - {None}
         tensors = [tensor for m in held for tensor in self._parameters_of(m)]
         before = [tensor.clone() for tensor in tensors]
         self.optimizer_.step()
         for tensor, value in zip(tensors, before, strict=True):
             tensor.copy_(value)
+        self.criterion_.clamp_()
         return {"loss": loss, "y_pred": y_pred}
 
     def _parameters_of(self, modality):
@@ -154,6 +157,26 @@ class BindNet(NeuralNet):
             present = None if present is None else present.repeat(2, axis=0)
         self.history.record_batch("valid_score", mean_reciprocal_rank(z, present=present))
         return {"loss": loss, "y_pred": y_pred}
+
+    @torch.no_grad()
+    def embed(self, data):
+        """Embed all rows and augmented copies of them.
+
+        Parameters
+        ----------
+        data : BindData
+            Samples that have all modalities.
+
+        Returns
+        -------
+        z, z_augmented : ndarray of float32 of shape (n_modalities, n_samples, n_components)
+            Unit-length embeddings; the same noise in every call.
+        """
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        module = self.module_.eval()
+        batches = EpochBatches(data, _EMBED_ROWS)
+        parts = [module(batch["inputs"], None, generator) for batch, _ in batches]
+        return [torch.cat(z, dim=1).cpu().numpy() for z in zip(*parts, strict=True)]
 
     def train_on(self, data, epochs):
         """Train for some epochs on `BindData`; torch's global random state stays as it was."""

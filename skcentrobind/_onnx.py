@@ -108,7 +108,10 @@ def _standardise(graph, x, scaler):
     """Centre and scale in float64, as `_data.prepare_rows`, then go on in float32."""
     if scaler is not None:
         x = graph.add("Cast", x, to=graph.onnx.TensorProto.DOUBLE)
-        x = graph.add("Div", graph.add("Sub", x, scaler.mean_), scaler.scale_)
+        # Sparse modalities have no mean taken off; the graph gets their rows densely.
+        if hasattr(scaler, "mean_"):
+            x = graph.add("Sub", x, scaler.mean_)
+        x = graph.add("Div", x, scaler.scale_)
     return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
 
 

@@ -30,6 +30,10 @@ def _int_from(minimum):
     )
 
 
+def _is_weight(value):
+    return _is_real(value) and value >= 0
+
+
 def _are_widths(value):
     return isinstance(value, list | tuple) and all(_is_int(v) and v >= 1 for v in value)
 
@@ -83,13 +87,22 @@ RULES = {
         "n_components) -> Module, or a list or dict of these, one for each modality",
     ),
     "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
-    "temperature": (lambda v: _is_real(v) and v > 0, "a positive number, such as 0.2"),
+    "temperature": (
+        _one_or_each(lambda v: _is_real(v) and v > 0),
+        "a positive number, such as 0.2, or a list or dict of these, one for each modality",
+    ),
+    "learn_temperature": _FLAG,
+    "alignment_temperature": (lambda v: _is_real(v) and v > 0, "a positive number, such as 0.05"),
+    "regularizers": (
+        lambda v: v is None or (isinstance(v, dict) and all(map(_is_weight, v.values()))),
+        "None or a dict of names and weights, such as {'uniformity': 0.1}",
+    ),
     "augmentation": (
         _one_or_each(_is_augmentation),
         f"None, one of {', '.join(map(repr, AUGMENTATIONS))}, a callable (x, generator) -> x', or "
         "a list or dict of these, one for each modality",
     ),
-    "augmentation_scale": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
+    "augmentation_scale": (_is_weight, "a number of at least 0"),
     "standardize": _FLAG,
     "pretrain_epochs": _int_from(0),
     "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
@@ -99,7 +112,7 @@ RULES = {
         _one_or_each(lambda v: _is_real(v) and v > 0),
         "a positive number, such as 1e-3, or a list or dict of these, one for each modality",
     ),
-    "weight_decay": (lambda v: _is_real(v) and v >= 0, "a number of at least 0"),
+    "weight_decay": (_is_weight, "a number of at least 0"),
     "early_stopping": _FLAG,
     "validation_fraction": (lambda v: _is_real(v) and 0 < v < 1, "a number between 0 and 1"),
     "n_iter_no_change": _int_from(1),
@@ -117,6 +130,13 @@ RULES = {
     "random_state": (_is_seed, "None, a RandomState, or an integer from 0 to 2**32 - 1"),
     "verbose": (lambda v: _is_flag(v) or (_is_int(v) and v >= 0), "0, 1 or 2"),
 }
+
+
+def store(estimator, arguments):
+    """Keep the arguments of `__init__` as they are; `arguments` are its `locals()`."""
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
 
 
 def check_parameters(estimator):

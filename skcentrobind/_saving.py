@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import torch
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from skcentrobind._build import build_net, rebuild_module
 from skcentrobind._plain import NotPlain, from_plain, to_plain
@@ -23,7 +23,14 @@ FORMAT = 1
 KEY = "skcentrobind"
 
 #: Classes that `_loading.load` knows.
-CLASSES = ("CentroBindTransformer", "FixedAnchorBindTransformer")
+CLASSES = (
+    "CentroBindTransformer",
+    "FixedAnchorBindTransformer",
+    "GramianBindTransformer",
+    "PairwiseBindTransformer",
+    "PrincipalBindTransformer",
+    "SymileBindTransformer",
+)
 
 #: What fit learned beside tensors.
 FITTED = (
@@ -32,6 +39,7 @@ FITTED = (
     "n_features_in_",
     "feature_names_in_",
     "_row_shapes",
+    "_is_sparse",
     "_columns",
     "_n_components",
     "_seed",
@@ -48,7 +56,11 @@ _HEADER = {
     "device": str,
     "history": list,
 }
-_SCALER = ("mean_", "var_", "scale_")
+# Kind of scaler -> its arrays, one number a feature.
+_SCALERS = {
+    StandardScaler: ("mean_", "var_", "scale_"),
+    MaxAbsScaler: ("max_abs_", "scale_"),
+}
 _GENERATORS = ("order_generator_", "generator_")
 
 
@@ -80,7 +92,7 @@ def write(estimator, path):
     cls = type(estimator)
     if cls.__name__ not in CLASSES or not cls.__module__.startswith("skcentrobind."):
         raise TypeError(
-            f"save() writes {' and '.join(CLASSES)}, and load() could not make a {cls.__name__} "
+            f"save() writes {', '.join(CLASSES)}, and load() could not make a {cls.__name__} "
             "from a file of data; use joblib.dump."
         )
     library = _safetensors()
@@ -143,7 +155,8 @@ def _tensors(estimator):
             tensors[f"spread.{i}"] = view.spread.flatten()
     for m, scaler in enumerate(estimator.scalers_.values()):
         if scaler is not None:
-            tensors |= {f"scaler.{m}.{a}": torch.from_numpy(getattr(scaler, a)) for a in _SCALER}
+            for attribute in _SCALERS[type(scaler)]:
+                tensors[f"scaler.{m}.{attribute}"] = torch.from_numpy(getattr(scaler, attribute))
     for i, moments in net.optimizer_.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": value for key, value in moments.items()}
     tensors |= {f"random.{name}": getattr(net, name).get_state() for name in _GENERATORS}
@@ -248,9 +261,7 @@ def restore(estimator, header, tensors, device):
             "the encoders or augmentations group the modalities otherwise than those it was "
             "saved with"
         )
-    anchor = estimator._make_anchor()
-    anchor.prepare(estimator.modality_names_)
-    net = build_net(estimator, module, anchor, None)
+    net = build_net(estimator, module, estimator._make_objective(), None)
     net.module_.load_state_dict(_below("module.", tensors))
     net.criterion_.load_state_dict(_below("loss.", tensors))
     _restore_optimizer(net.optimizer_, header["rates"], _below("optimizer.", tensors))
@@ -280,9 +291,10 @@ def _scalers(estimator, counts, tensors):
         if count is None:
             scalers[name] = None
             continue
-        scaler = StandardScaler()
-        arrays = _below(f"scaler.{m}.", tensors)
-        for attribute in _SCALER:
+        # Sparse modalities are scaled alone, so that zeros stay zeros.
+        kind = MaxAbsScaler if estimator._is_sparse[m] else StandardScaler
+        scaler, arrays = kind(), _below(f"scaler.{m}.", tensors)
+        for attribute in _SCALERS[kind]:
             if arrays[attribute].shape != (width,):
                 raise ValueError(f"the scaler of modality '{name}' has another width than {width}")
             setattr(scaler, attribute, arrays[attribute].numpy().copy())

@@ -1,11 +1,8 @@
 """From every form of input to checked `Modalities` and a mask of what is present."""
 
-import math
 import warnings
 
 import numpy as np
-from scipy import sparse
-from sklearn.utils.validation import check_array
 
 from skcentrobind._inputs import (
     from_collection,
@@ -24,12 +21,7 @@ from skcentrobind._layout import (
     match_layout,
 )
 from skcentrobind._modalities import Modalities
-
-# Values looked at at a time when data are searched for NaN and infinity.
-_CHUNK_VALUES = 2**20
-
-# Encoders compute in float32.
-_LARGEST = np.finfo(np.float32).max
+from skcentrobind._values import check_finite, check_values, plain_items
 
 
 def check_modalities(estimator, X, *, reset):
@@ -49,7 +41,7 @@ def check_modalities(estimator, X, *, reset):
     Returns
     -------
     X : Modalities of shape (n_samples, n_features)
-        Dense arrays; absent rows are NaN.
+        Dense arrays and CSR matrices; absent rows are NaN.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
     """
@@ -76,9 +68,9 @@ def check_modalities(estimator, X, *, reset):
     else:
         named = is_deep_frame or isinstance(X, Modalities | dict)
         checked = match_layout(estimator, checked, columns, named)
-    checked = Modalities(dict(_dense_items(checked)))
+    checked = Modalities(dict(plain_items(checked, estimator._is_sparse)))
     present = checked.present
-    _check_values(checked, present, reset)
+    check_values(checked, present, reset)
     return checked, present
 
 
@@ -108,10 +100,10 @@ def check_one_modality(estimator, X_m, modality):
     single = Modalities({names[position]: plain_tensor(X_m)})
     check_numeric(single.arrays[0], names[position])
     check_columns(estimator, names[position], *column_names([X_m]))
-    single = Modalities(dict(_dense_items(single)))
     check_shapes(single, names[position : position + 1], estimator._row_shapes[position:])
+    single = Modalities(dict(plain_items(single, estimator._is_sparse[position:])))
     present = single.present[:, 0]
-    _check_finite(names[position], single.arrays[0], present)
+    check_finite(names[position], single.arrays[0], present)
     return position, single.arrays[0], present
 
 
@@ -122,6 +114,15 @@ def find_modality(names, modality):
     if is_index(modality) and -len(names) <= modality < len(names):
         return range(len(names))[modality]
     raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+
+
+def check_out(out, shape):
+    """Return an array to write embeddings to, zeros if None is given."""
+    if out is None:
+        return np.zeros(shape, dtype=np.float32)
+    if getattr(out, "shape", None) != shape:
+        raise ValueError(f"out must be an array of shape {shape}, got {np.shape(out)}.")
+    return out
 
 
 def check_enough_samples(X, caller):
@@ -181,71 +182,12 @@ def per_modality(value, names, parameter):
     return [value] * len(names)
 
 
-def _dense_items(X):
-    """Yield names and dense numeric arrays."""
-    for name, array in X.items():
-        if sparse.issparse(array):
-            raise TypeError(
-                f"Modality '{name}' is a sparse matrix, which is not supported yet. Reduce it "
-                "with sklearn.decomposition.TruncatedSVD, or use .toarray() if it fits in memory."
-            )
-        if is_frame(array):
-            array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
-        yield name, array
-
-
-def _check_values(X, present, reset):
-    """Refuse infinities, rows that are partly NaN, and samples or modalities without data."""
-    for m, (name, array) in enumerate(X.items()):
-        _check_finite(name, array, present[:, m])
-        n_present = int(present[:, m].sum())
-        if reset and n_present < 2:
-            raise ValueError(
-                f"Modality '{name}' is present in {n_present} of {len(X)} samples, but at least 2 "
-                "are needed to learn its encoder; leave the modality out."
-            )
-    empty = np.flatnonzero(~present.any(axis=1))
-    if len(empty):
-        raise ValueError(
-            f"{len(empty)} of {len(X)} samples have no modality at all (only NaN), for example "
-            f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
-        )
-
-
-def _check_finite(name, array, present):
-    if array.dtype.kind != "f":
-        return
-    step = max(1, _CHUNK_VALUES // math.prod(array.shape[1:]))
-    for start in range(0, len(array), step):
-        block = array[start : start + step]
-        # False where a value is NaN, too.
-        if block.min() >= -_LARGEST and block.max() <= _LARGEST:
-            continue
-        block = block.reshape(len(block), -1)[present[start : start + step]]
-        bad = ~(np.abs(block) <= _LARGEST)
-        if not bad.any():
-            continue
-        within = int(np.flatnonzero(bad.any(axis=1))[0])
-        row = start + int(np.flatnonzero(present[start : start + step])[within])
-        if not np.isnan(block[within]).any():
-            raise ValueError(
-                f"Modality '{name}' contains infinity or a value too large for float32, first in "
-                f"row {row}. Clip or rescale it, or mark the sample as lacking the modality by a "
-                "row of NaN."
-            )
-        raise ValueError(
-            f"Modality '{name}' contains NaN in {int(bad[within].sum())} of {block.shape[1]} "
-            f"values of row {row}. A whole row of NaN means that the sample lacks the modality; a "
-            "partly missing row must be imputed first, for example with SimpleImputer."
-        )
-
-
 def count_shared(present):
     """Samples that have both of two modalities, (n_modalities, n_modalities)."""
     return present.T.astype(np.int64) @ present
 
 
-def warn_of_unbound(present, names, anchor):
+def warn_of_unbound(present, names, objective):
     """Warn of modalities that nothing ties to the shared space, since no two samples have both.
 
     Parameters
@@ -254,13 +196,13 @@ def warn_of_unbound(present, names, anchor):
         Which samples have which modality.
     names : list of str
         The modalities.
-    anchor : BaseAnchor
-        Knows its sources and which encoders are frozen.
+    objective : BaseLoss
+        Knows what the modalities are bound to, and which encoders are frozen.
     """
     shared = count_shared(present)
     everyone = range(len(names))
-    sources = anchor.sources() or everyone
-    for m in sorted(set(everyone) - set(anchor.frozen())):
+    sources = objective.sources() or everyone
+    for m in sorted(set(everyone) - set(objective.frozen())):
         others = [s for s in sources if s != m]
         if others and shared[m, others].max() < 2:
             warnings.warn(

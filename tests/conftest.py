@@ -8,6 +8,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import numpy as np
 import pytest
 
+import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
 
 WIDTHS = {"image": 6, "text": 5, "audio": 4}
@@ -62,6 +63,20 @@ def centro():
 @pytest.fixture
 def fixed():
     return lambda **params: FixedAnchorBindTransformer(**{**QUICK, "pretrain_epochs": 2, **params})
+
+
+#: Every estimator of the package, one row each.
+ESTIMATORS = {
+    name: getattr(skcentrobind, name)
+    for name in skcentrobind.__all__
+    if name.endswith("BindTransformer")
+}
+
+
+@pytest.fixture(params=ESTIMATORS)
+def each(request):
+    """Run the test once for each estimator of the package."""
+    return lambda **params: ESTIMATORS[request.param](**{**QUICK, "pretrain_epochs": 0, **params})
 
 
 @pytest.fixture(params=["centro", "fixed"])

@@ -148,8 +148,6 @@ FIT = {
     "a single vector": ({}, TEXT[:, 0], V, ["Expected 2D array", "reshape(-1, 1)"]),
     "rows of two axes alone": ({}, TALL, V, ["dim 3", "<= 2"]),
     "rows of different length": ({}, [[1.0, 2.0], [3.0]], V, ["inhomogeneous"]),
-    "csr": ({}, text(sparse.csr_array(TEXT)), T, ["'text'", "sparse", "TruncatedSVD", "toarray"]),
-    "dok": ({}, text(sparse.dok_array(TEXT)), T, ["'text'", "sparse", "TruncatedSVD", "toarray"]),
     "csr alone": ({}, sparse.csr_array(MATRIX), T, ["Sparse", "toarray"]),
     "dok alone": ({}, sparse.dok_array(MATRIX), T, ["Sparse", "toarray"]),
     "masked": ({}, text(np.ma.masked_less(TEXT, 0)), V, ["'text'", "masked", "filled(np.nan)"]),

@@ -12,7 +12,8 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities, _data
-from skcentrobind._data import BindData, EpochBatches, fit_scalers, prepare_rows
+from skcentrobind._batches import BindData, EpochBatches
+from skcentrobind._data import fit_scalers, prepare_rows
 from skcentrobind._encoders import CustomEncoder, EncoderBank, ModalityEncoder
 from skcentrobind._module import BindModule, View
 

@@ -483,12 +483,20 @@ def test_a_fit_that_fails_leaves_an_unfitted_estimator(items):
         per.transform(items)
 
 
-@pytest.mark.parametrize("at", ["fit", "transform"])
-def test_sparse_output_cannot_mark_absent_rows(items, at):
+@pytest.mark.parametrize("at", ["fit_transform", "transform"])
+def test_sparse_output_marks_absent_rows_by_one_nan(items, at):
     per = PerModality({"text": TfidfVectorizer()}).fit(items)
+    expected = per.transform(items)["text"]
     items["text"][2:4] = [None, None]
-    with pytest.raises(ValueError, match=r"2 of 24 samples lack modality 'text'.*TruncatedSVD"):
-        getattr(per, at)(items)
+    out = getattr(per, at)(items)
+    assert_array_equal(np.flatnonzero(~out.present[:, 0]), [2, 3])
+    text = out["text"]
+    assert_array_equal(np.diff(text.indptr)[2:4], [1, 1])
+    if at == "transform":
+        keep = np.setdiff1d(np.arange(N), [2, 3])
+        assert_array_equal(text[keep].toarray(), expected[keep].toarray())
+    items["text"][:] = [None] * N
+    assert not per.transform(items).present[:, 0].any()
 
 
 def test_binding_estimators_point_here(items, binder):

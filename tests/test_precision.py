@@ -5,9 +5,10 @@ import pytest
 import torch
 from conftest import draw
 from numpy.testing import assert_array_equal
+from scipy import sparse
 from torch import nn
 
-from skcentrobind import CentroBindTransformer, load
+from skcentrobind import CentroBindTransformer, Modalities, load
 from skcentrobind._encoders import EncoderBank
 from skcentrobind._layers import matmul, unit_rows
 from skcentrobind._net import resolve_precision
@@ -202,6 +203,14 @@ def test_gaps_and_both_estimators(binder, gappy):
     np.testing.assert_allclose(bind.loss_curve_, full.loss_curve_, rtol=0.02)
     bind.partial_fit(gappy)
     assert np.isfinite(bind.transform(gappy)).all()
+
+
+def test_sparse_rows(X, centro):
+    bags = Modalities({"bag": sparse.csr_array(np.maximum(X["image"], 0)), "text": X["text"]})
+    full, bind = centro().fit(bags), centro(precision="bf16").fit(bags)
+    np.testing.assert_allclose(bind.loss_curve_, full.loss_curve_, rtol=0.02)
+    for Z, expected in zip(bind.transform(bags), full.transform(bags), strict=True):
+        assert cosines(Z, expected) > 2 * 0.99
 
 
 def test_the_same_seed_gives_the_same_numbers(binder, X, threads):

@@ -3,12 +3,9 @@
 import torch
 from torch import nn
 
-from skcentrobind._layers import unit_rows
+from skcentrobind._spectral import principal_direction
 from skcentrobind.anchors._aggregators import MeanAnchor
 from skcentrobind.anchors._base import BaseAnchor, Target
-
-# Inner products with the sum of the embeddings below this are taken for zero.
-_ASTRAY = 1e-5
 
 
 class LearnedAnchor(BaseAnchor):
@@ -137,40 +134,7 @@ class SpectralAnchor(BaseAnchor):
         """Leading left singular vector of the embeddings that a sample has."""
         if present is not None:
             z = z * present[:, :, None]
-        z = z.transpose(0, 1)  # (batch, n_modalities, n_components)
-        weights = LeadingEigenvector.apply(z @ z.transpose(1, 2))  # (batch, n_modalities)
-        direction, centre = unit_rows((weights[:, None] @ z)[:, 0]), z.sum(dim=1)
-        along = (direction * centre).sum(dim=1, keepdim=True).detach()
-        direction = torch.where(along < 0, -direction, direction)
-        # Two opposed embeddings have their difference in common: no direction to meet in.
-        return torch.where(along.abs() < _ASTRAY, unit_rows(centre), direction)
-
-
-class LeadingEigenvector(torch.autograd.Function):
-    """Eigenvector of the largest eigenvalue of symmetric matrices (batch, n, n)."""
-
-    @staticmethod
-    def forward(ctx, matrix):
-        """Return unit-length eigenvectors (batch, n), of either sign."""
-        values, vectors = torch.linalg.eigh(matrix.detach())
-        ctx.save_for_backward(values, vectors)
-        return vectors[:, :, -1].clone()
-
-    @staticmethod
-    def backward(ctx, grad):
-        """First-order perturbation theory, damped where the eigenvalue is not simple.
-
-        dw = sum_k v_k (v_k . dG w) / (l_1 - l_k) over the other eigenpairs. The gap g = l_1 - l_k
-        enters as g / (g^2 + eps) in place of 1 / g, which would be infinite for a double one.
-        """
-        values, vectors = ctx.saved_tensors
-        gap = values[:, -1:] - values[:, :-1]
-        others, leading = vectors[:, :, :-1], vectors[:, :, -1]
-        inner = (others * grad[:, :, None]).sum(dim=1)  # (batch, n - 1)
-        scale = torch.finfo(values.dtype).eps ** 0.5
-        along = (others * (inner * gap / (gap**2 + scale))[:, None]).sum(dim=2)
-        outer = along[:, :, None] * leading[:, None]  # (batch, n, n)
-        return (outer + outer.transpose(1, 2)) / 2
+        return principal_direction(z)[0]
 
 
 class CallableAnchor(BaseAnchor):

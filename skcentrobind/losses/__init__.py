@@ -1,6 +1,38 @@
-"""Contrastive objectives: pure functions, and the module that binds modalities to an anchor."""
+"""Contrastive objectives: pure functions, and modules that hold a temperature.
 
+An objective gets the embeddings of a batch, clean and augmented, and returns one number. To write
+your own, derive from `BaseLoss`.
+"""
+
+from skcentrobind.losses._anchor import AnchorLoss
+from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._functional import anchor_info_nce, info_nce
-from skcentrobind.losses._modules import AnchorLoss
+from skcentrobind.losses._gramian import GramianLoss, gramian_volumes
+from skcentrobind.losses._pairwise import PairwiseLoss, pairwise_info_nce
+from skcentrobind.losses._principal import PrincipalLoss
+from skcentrobind.losses._regularizers import (
+    REGULARIZERS,
+    RegularizedLoss,
+    geometric_consistency,
+    uniformity,
+)
+from skcentrobind.losses._symile import SymileLoss
+from skcentrobind.losses._temperature import Temperature
 
-__all__ = ["AnchorLoss", "anchor_info_nce", "info_nce"]
+__all__ = [
+    "REGULARIZERS",
+    "AnchorLoss",
+    "BaseLoss",
+    "GramianLoss",
+    "PairwiseLoss",
+    "PrincipalLoss",
+    "RegularizedLoss",
+    "SymileLoss",
+    "Temperature",
+    "anchor_info_nce",
+    "geometric_consistency",
+    "gramian_volumes",
+    "info_nce",
+    "pairwise_info_nce",
+    "uniformity",
+]

@@ -69,8 +69,9 @@ def anchor_info_nce(
         Unit-length rows.
     anchor : Tensor of shape (batch, n_components) or (n_modalities, batch, n_components)
         One anchor for all modalities, or one for each.
-    temperature : float, default=0.2
-        Divides the inner products.
+    temperature : float or Tensor of shape () or (n_modalities,), default=0.2
+        Divides the inner products; one for all modalities, or one for each. A tensor may be
+        learned.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Where False, the row leaves both the rows and the columns of its modality's logits, and
         the mean runs over the rows that stay. None means that all are present. A modality with
@@ -82,12 +83,14 @@ def anchor_info_nce(
     bounded : bool, default=False
         Whether every anchor is known to be no longer than 2, as the means and medians of
         unit vectors are. Exponentials are then taken without subtracting a maximum, unless
-        1 / temperature exceeds 40.
+        1 / temperature exceeds 40, or might: a tensor on an accelerator is not looked at, as that
+        would make it wait.
 
     Returns
     -------
     losses : Tensor of shape (n_modalities,)
-        Loss of each modality, in nats. Differentiable once, in `embeddings` and `anchor`.
+        Loss of each modality, in nats. Differentiable once, in `embeddings`, `anchor` and
+        `temperature`.
 
     References
     ----------
@@ -104,13 +107,33 @@ def anchor_info_nce(
     >>> torch.allclose(anchor_info_nce(z, a, 0.5), torch.stack(both_ways))
     True
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be a positive number, got {temperature!r}.")
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1 or None, got {chunk_size!r}.")
-    scale = 1.0 / temperature
-    plain = bounded and scale <= _MAX_PLAIN_SCALE
+    scale, moderate = _scale(temperature, embeddings)
+    plain = bounded and moderate
     return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, chunk_size, plain)
+
+
+def _scale(temperature, embeddings):
+    """1 / temperature, as a float or (n_modalities,), and whether it is known to be moderate."""
+    if isinstance(temperature, torch.Tensor):
+        if temperature.shape not in {(), (len(embeddings),)}:
+            raise ValueError(
+                f"temperature must be one number or one for each of {len(embeddings)} modalities, "
+                f"got a tensor of shape {tuple(temperature.shape)}."
+            )
+        scale = temperature.to(embeddings).reciprocal().expand(len(embeddings))
+        if temperature.device.type != "cpu":
+            return scale, False
+        return scale, _is_moderate(temperature.detach().min().item())
+    moderate = _is_moderate(temperature)
+    return 1.0 / temperature, moderate
+
+
+def _is_moderate(temperature):
+    if not temperature > 0:
+        raise ValueError(f"temperature must be a positive number, got {temperature!r}.")
+    return 1.0 / temperature <= _MAX_PLAIN_SCALE
 
 
 class _AnchorInfoNCE(torch.autograd.Function):
@@ -119,7 +142,7 @@ class _AnchorInfoNCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z, a, scale, present, chunk_size, plain):
         n_modalities, batch, _ = z.shape
-        need_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        need_grad = any(ctx.needs_input_grad[:3])
         mask = None if present is None else present.to(z.dtype)
         chunk = min(batch, chunk_size or max(16, _TILE_SIZE // batch))
         tiles = [slice(j, min(j + chunk, batch)) for j in range(0, batch, chunk)]
@@ -127,11 +150,12 @@ class _AnchorInfoNCE(torch.autograd.Function):
         keep = need_grad and (len(tiles) == 1 or (chunk_size is None and batch**2 <= _KEEP_SIZE))
         # Modalities in one block share every kernel call, which pays while they share the cache.
         step = max(1, min(n_modalities, _TILE_SIZE // (batch * chunk)))
+        each = isinstance(scale, torch.Tensor)  # of shape (n_modalities,)
         blocks = [
             _block(
                 z[m : m + step],
                 a if a.ndim == 2 else a[m : m + step],
-                scale,
+                scale[m : m + step, None, None] if each else scale,
                 None if mask is None else mask[m : m + step],
                 tiles,
                 keep,
@@ -142,21 +166,26 @@ class _AnchorInfoNCE(torch.autograd.Function):
         ]
         losses, grad_z, grad_a = (_join(parts, dim=0) for parts in zip(*blocks, strict=True))
         ctx.shared_anchor = a.ndim == 2
-        # Logits are z . a times the scale, and each loss is a mean over the rows.
-        ctx.factor = scale / batch if mask is None else scale
-        ctx.save_for_backward(grad_z, grad_a)
+        # Logits are z . a times the scale, and each loss is a mean over the rows. As they depend on
+        # scale z alone, dL/dscale = <dL/dz, z> / scale.
+        mean = 1 / batch if mask is None else 1.0
+        factor = scale / batch if mask is None else scale
+        grad_scale = (grad_z * z).sum(dim=(1, 2)) * mean if ctx.needs_input_grad[2] else None
+        ctx.factor = None if each else factor
+        ctx.save_for_backward(grad_z, grad_a, grad_scale, factor if each else None)
         return losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_losses):
-        grad_z, grad_a = ctx.saved_tensors  # (n_modalities, batch, n_components)
-        weight = grad_losses * ctx.factor
+        grad_z, grad_a, grad_scale, factor = ctx.saved_tensors
+        weight = grad_losses * (ctx.factor if factor is None else factor)
         if ctx.shared_anchor:
             grad_a = (weight @ grad_a.flatten(1)).view(grad_a.shape[1:])
         else:
             grad_a = grad_a * weight[:, None, None]
-        return grad_z * weight[:, None, None], grad_a, None, None, None, None
+        grad_scale = None if grad_scale is None else grad_losses * grad_scale
+        return grad_z * weight[:, None, None], grad_a, grad_scale, None, None, None
 
 
 def _block(z, a, scale, mask, tiles, keep, plain, need_grad):

@@ -1,11 +1,11 @@
-"""The objective of binding as a module: anchor, temperature and the sum over modalities."""
+"""The objective of binding: every modality learns towards an anchor."""
 
-from torch import nn
-
+from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._functional import anchor_info_nce
+from skcentrobind.losses._temperature import of_members
 
 
-class AnchorLoss(nn.Module):
+class AnchorLoss(BaseLoss):
     """Sum over the modalities of the symmetric InfoNCE to their anchor.
 
     Parameters
@@ -13,12 +13,17 @@ class AnchorLoss(nn.Module):
     anchor : BaseAnchor
         Its `targets(z, present, generator)` are objects with `embeddings`,
         `members`, `present` and `weight`.
-    temperature : float
-        Divides the inner products.
+    temperature : float, list of float, dict of float or Temperature
+        Divides the inner products. Of several, each modality takes its own.
     detach_anchor : bool, default=False
         Whether the anchor is a constant for the gradient.
     bounded : bool, default=False
         Whether anchors are at most 2 long, see `anchor_info_nce`.
+
+    References
+    ----------
+    Jeong et al., "Anchors Aweigh! Sail for Optimal Unified Multi-Modal Representations",
+    `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equation (8).
 
     Examples
     --------
@@ -31,37 +36,39 @@ class AnchorLoss(nn.Module):
     """
 
     def __init__(self, anchor, temperature, detach_anchor=False, bounded=False):
-        super().__init__()
+        super().__init__(temperature)
         self.anchor = anchor
-        self.temperature = temperature
         self.detach_anchor = detach_anchor
         self.bounded = bounded
 
+    def prepare(self, names):
+        """Introduce the modalities to the temperature and to the anchor."""
+        super().prepare(names)
+        self.anchor.prepare(names)
+
+    def frozen(self):
+        """Return the positions that the anchor freezes."""
+        return self.anchor.frozen()
+
+    def sources(self):
+        """Return the positions of the modalities that make up the anchor."""
+        return self.anchor.sources()
+
+    @property
+    def frozen_step(self):
+        """The modality that the anchor freezes in the present step, or None."""
+        return self.anchor.frozen_step
+
     def forward(self, z, z_augmented, present, generator):
-        """Loss of one batch.
-
-        Parameters
-        ----------
-        z, z_augmented : Tensor of shape (n_modalities, batch, n_components)
-            Embeddings of the clean and of the augmented rows.
-        present : Tensor of bool of shape (n_modalities, batch) or None
-            Which samples have which modality.
-        generator : torch.Generator
-            Source of the anchor's randomness.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Equation (8) of the paper, summed over the modalities.
-        """
-        terms = []
+        """Equation (8) of the paper, summed over the modalities."""
+        temperature, terms = self.temperature.value(), []
         for target in self.anchor.targets(z_augmented, present, generator):
             anchor = target.embeddings.detach() if self.detach_anchor else target.embeddings
             members = z if target.members is None else z[target.members]
             losses = anchor_info_nce(
                 members,
                 anchor,
-                self.temperature,
+                of_members(temperature, target.members),
                 present=_rows(present, target),
                 bounded=self.bounded,
             )

@@ -1,0 +1,203 @@
+"""Terms that shape the space besides an objective: uniformity and geometric consistency."""
+
+import math
+from itertools import combinations
+
+import torch
+from torch import nn
+
+from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._candidates import mean_over
+
+
+def uniformity(embeddings, t=2.0, *, present=None):
+    r"""How evenly the embeddings of each modality cover the sphere; smaller is more even.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_modalities, batch, n_components)
+        Unit-length rows.
+    t : float, default=2.0
+        Sharpness of the Gaussian potential.
+    present : Tensor of bool of shape (n_modalities, batch), default=None
+        Which samples have which modality; None means that all are there.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        :math:`\log \operatorname{mean}_{j<k} e^{-t |z_j - z_k|^2}`, the mean over the modalities
+        that have at least two rows; 0 if there are none.
+
+    See Also
+    --------
+    skcentrobind.metrics.uniformity : The same measure of arrays.
+
+    References
+    ----------
+    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere", `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_,
+    section 4.1.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import uniformity
+    >>> uniformity(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]))  # as far apart as can be
+    tensor(-8.)
+    """
+    n_modalities, batch, _ = embeddings.shape
+    if present is None:
+        present = torch.ones((n_modalities, batch), dtype=torch.bool, device=embeddings.device)
+    both = present[:, :, None] & present[:, None]
+    both = both & ~torch.eye(batch, dtype=torch.bool, device=embeddings.device)
+    n_pairs = both.sum(dim=(1, 2))  # each counted twice
+    # |u - v|^2 = 2 - 2 u.v on the sphere
+    logits = 2 * t * (embeddings @ embeddings.transpose(1, 2) - 1)
+    # Where there are no pairs, a finite number keeps the gradient 0.
+    logits = logits.masked_fill(~both, torch.finfo(logits.dtype).min / 4)
+    values = logits.flatten(1).logsumexp(dim=1) - n_pairs.clamp(min=1).to(logits.dtype).log()
+    return mean_over(torch.where(n_pairs > 0, values, 0.0), n_pairs > 0)
+
+
+def geometric_consistency(embeddings, *, present=None):
+    r"""How far the similarities between samples differ from one modality to the next.
+
+    Of every pair of modalities l and m, with N samples that have both, it is
+
+    .. math:: \frac1N \sum_{jk} (z_{l,j}\cdot z_{m,k} - z_{l,k}\cdot z_{m,j})^2
+        + \frac1N \sum_{jk} (z_{l,j}\cdot z_{l,k} - z_{m,j}\cdot z_{m,k})^2.
+
+    Written out, both sums are inner products of the matrices :math:`Z_l^\top Z_m`, of which the
+    size does not depend on the batch: that takes O(n_components^2) memory a pair.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_modalities, batch, n_components)
+        Unit-length rows.
+    present : Tensor of bool of shape (n_modalities, batch), default=None
+        Which samples have which modality; None means that all are there.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        Mean over the pairs of modalities that share at least two samples; 0 if there are none. It
+        grows with the batch, as in the paper. Rounding may make it negative by about 1e-7 N.
+
+    References
+    ----------
+    Goel et al., "CyCLIP: Cyclic Contrastive Language-Image Pretraining", `arXiv:2205.14459
+    <https://arxiv.org/abs/2205.14459>`_, equations (2) and (3): cross-modal and in-modal
+    consistency.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import geometric_consistency
+    >>> z = torch.eye(3)
+    >>> geometric_consistency(torch.stack([z, z]))
+    tensor(0.)
+    """
+    pairs = list(combinations(embeddings, 2))
+    if not pairs:
+        return 0.0 * embeddings.sum()
+    if present is None:
+        values = [_inconsistency(left, right) for left, right in pairs]
+        return torch.stack(values).mean() / embeddings.shape[1]
+    both = torch.stack([left & right for left, right in combinations(present, 2)])
+    shared = both.sum(dim=1)  # (n_pairs,)
+    values = torch.stack(
+        [
+            _inconsistency(left * rows[:, None], right * rows[:, None])
+            for (left, right), rows in zip(pairs, both, strict=True)
+        ]
+    )
+    return mean_over(values / shared.clamp(min=1), shared > 1)
+
+
+def _inconsistency(left, right):
+    """Sum over j, k of both squared differences, for rows (batch, n_components)."""
+    # With C = Z_l' Z_m, S_l = Z_l' Z_l and S_m = Z_m' Z_m, squared norms of (batch, batch) matrices
+    # are |Z_l Z_m'|^2 = <S_l, S_m>, |Z_l Z_l'|^2 = |S_l|^2 and <Z_l Z_l', Z_m Z_m'> = |C|^2;
+    # <Z_l Z_m', (Z_l Z_m')'> = <C, C'>.
+    cross, own_left, own_right = left.T @ right, left.T @ left, right.T @ right
+    crossed = 2 * (own_left * own_right).sum() - 2 * (cross * cross.T).sum()
+    within = own_left.square().sum() + own_right.square().sum() - 2 * cross.square().sum()
+    return crossed + within
+
+
+#: Names that `RegularizedLoss` understands.
+REGULARIZERS = {"geometric_consistency": geometric_consistency, "uniformity": uniformity}
+
+
+class RegularizedLoss(BaseLoss):
+    """An objective plus weighted terms that shape the space of the clean rows.
+
+    Parameters
+    ----------
+    loss : BaseLoss
+        The objective. Its temperature, and what it freezes, are those of the sum.
+    weights : dict of float
+        Weight of each term by name: "uniformity" or "geometric_consistency".
+
+    References
+    ----------
+    Jiang et al., "Understanding and Constructing Latent Modality Structures in Multi-modal
+    Representation Learning", `arXiv:2303.05952 <https://arxiv.org/abs/2303.05952>`_, section 3:
+    such terms beside a contrastive loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import PairwiseLoss, RegularizedLoss
+    >>> loss = RegularizedLoss(PairwiseLoss(), {"uniformity": 0.1})
+    >>> z = torch.eye(4).expand(2, 4, 4)  # |z_j - z_k|^2 = 2, so uniformity is -4
+    >>> loss(z, z, None, None) - loss.loss(z, z, None, None)
+    tensor(-0.4000)
+    """
+
+    def __init__(self, loss, weights):
+        nn.Module.__init__(self)  # without a second temperature
+        self.loss = loss
+        self.weights = weights
+
+    def prepare(self, names):
+        """Introduce the modalities to the objective, and check the weights."""
+        for name, weight in self.weights.items():
+            if name not in REGULARIZERS:
+                raise ValueError(
+                    f"There is no regularizer {name!r}; weights must name some of "
+                    f"{sorted(REGULARIZERS)}."
+                )
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
+        self.loss.prepare(names)
+
+    def frozen(self):
+        """Return the positions that the objective freezes."""
+        return self.loss.frozen()
+
+    @property
+    def frozen_step(self):
+        """The modality that the objective freezes in the present step, or None."""
+        return self.loss.frozen_step
+
+    @property
+    def temperature(self):
+        """The temperature of the objective."""
+        return self.loss.temperature
+
+    @property
+    def anchor(self):
+        """The anchor of the objective, if it has one."""
+        return self.loss.anchor
+
+    def clamp_(self):
+        """Return what the objective has learned to its bounds."""
+        self.loss.clamp_()
+
+    def forward(self, z, z_augmented, present, generator):
+        """The objective plus the weighted terms."""
+        total = self.loss(z, z_augmented, present, generator)
+        for name, weight in self.weights.items():
+            total = total + weight * REGULARIZERS[name](z, present=present)
+        return total
