@@ -1,5 +1,7 @@
 """One transformer on the samples that have its modality; the others come out as rows of NaN."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
@@ -12,6 +14,48 @@ from skcentrobind._items import absent_rows, check_array, find_absent, is_raw
 def is_word(transformer, word):
     """Whether a transformer is the string "drop" or "passthrough"."""
     return isinstance(transformer, str) and transformer == word
+
+
+def read_pairs(transformers):
+    """Return (modality, transformer) pairs of a dict or a list of such pairs.
+
+    Parameters
+    ----------
+    transformers : dict or list of tuple
+        What a user has written.
+
+    Returns
+    -------
+    pairs : list of (str, object) tuples
+        In the order in which they were written; names may repeat in a list.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(transformers, Mapping):
+        return [(str(name), transformer) for name, transformer in transformers.items()]
+    if not isinstance(transformers, list | tuple):
+        raise TypeError(
+            f"transformers={transformers!r} must be a dict, from names of modalities to "
+            'transformers, "drop" or "passthrough", or a list of (modality, transformer) pairs.'
+        )
+    for i, pair in enumerate(transformers):
+        is_tuple = isinstance(pair, list | tuple)
+        if is_tuple and len(pair) == 2 and isinstance(pair[0], str):
+            continue
+        hint = ""
+        if is_tuple and len(pair) == 3:
+            hint = " The modality takes the place of the columns that ColumnTransformer asks for."
+        elif is_tuple and len(pair) == 2:
+            hint = " The name, a string, comes first."
+        elif isinstance(transformers[0], str):
+            hint = " Put a single pair into a list."
+        raise TypeError(
+            f"transformers[{i}] is {pair!r}, expected a (modality, transformer) pair.{hint}"
+        )
+    return [tuple(pair) for pair in transformers]
 
 
 def check_transformer(name, transformer):

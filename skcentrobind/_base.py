@@ -69,6 +69,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         validation_fraction=0.1,
         n_iter_no_change=10,
         device="auto",
+        precision="float32",
         callbacks=None,
         random_state=None,
         verbose=0,

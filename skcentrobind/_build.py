@@ -13,7 +13,7 @@ from skcentrobind._batches import BindData
 from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
-from skcentrobind._net import BindNet, stop_early
+from skcentrobind._net import BindNet, resolve_precision, stop_early
 from skcentrobind._sparse_rows import to_dense
 from skcentrobind._validation import count_shared, per_modality
 from skcentrobind.anchors import IntraAnchor
@@ -151,6 +151,9 @@ def rebuild_module(estimator, spreads):
 
 def _assemble(estimator, groups, spreads):
     """Put encoders and augmentation together, on the device."""
+    product_dtype = resolve_precision(estimator.precision, estimator.device_)
+    for group in groups:
+        group.product_dtype = product_dtype
     augments = per_modality(estimator.augmentation, estimator.modality_names_, "augmentation")
     strength = float(estimator.augmentation_scale)
     views = []

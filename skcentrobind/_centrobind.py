@@ -125,6 +125,7 @@ class CentroBindTransformer(BaseBindTransformer):
         validation_fraction=0.1,
         n_iter_no_change=10,
         device="auto",
+        precision="float32",
         callbacks=None,
         random_state=None,
         verbose=0,

@@ -99,6 +99,17 @@ n_iter_no_change : int, default=10
 device : str, default="auto"
     Where torch computes: "auto" takes a GPU where there is one; otherwise "cpu", "cuda",
     "cuda:1", "mps", ...
+precision : {{"float32", "bf16"}}, default="float32"
+    Numbers in which the encoders compute. Weights, optimiser, loss and embeddings are float32 in
+    either case.
+
+    "float32" has seven digits.
+
+    "bf16" lets the layers take and give bfloat16, which has three, in `fit` and afterwards; a
+    module of your own runs under `torch.autocast`. It is made for wide encoders on GPUs whose
+    tensor cores know bfloat16, but has not run on a GPU yet. On a CPU it gains next to nothing,
+    and takes several times as long where the CPU has no instructions for bfloat16. A device that
+    cannot compute in it is an error.
 callbacks : list of skorch callbacks, default=None
     Copied in every fit and told about epochs and batches.
 random_state : int, RandomState instance or None, default=None

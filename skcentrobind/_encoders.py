@@ -38,6 +38,8 @@ class EncoderBank(nn.Module):
         Source of the initial weights.
     """
 
+    product_dtype = None  # that of the rows, or torch.bfloat16
+
     def __init__(self, members, n_features, n_components, kind, hidden_layer_sizes, generator):
         super().__init__()
         hidden = () if kind == "linear" else tuple(hidden_layer_sizes)
@@ -68,18 +70,17 @@ class EncoderBank(nn.Module):
     def forward(self, x):
         """Encode (batch, sum of n_features) to (n_members, batch, n_components)."""
         rest = [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
-        return Perceptrons.apply(
-            x.flatten(1), self.n_features, self.n_hidden, self.first_weight, self.first_bias, *rest
-        )
+        first = (self.first_weight, self.first_bias)
+        how = (self.n_features, self.n_hidden, self.product_dtype)
+        return Perceptrons.apply(x.flatten(1), *how, *first, *rest)
 
     def encode(self, k, x):
         """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
-        first_weight = self.first_weight.split(self.n_features)[k]
+        first = (self.first_weight.split(self.n_features)[k], self.first_bias[k : k + 1])
         pairs = zip(self.weights, self.biases, strict=True)
         rest = [p[k : k + 1] for pair in pairs for p in pair]
-        first_bias = self.first_bias[k : k + 1]
-        x, width = x.flatten(1), self.n_features[k : k + 1]
-        return Perceptrons.apply(x, width, self.n_hidden, first_weight, first_bias, *rest)[0]
+        how = (self.n_features[k : k + 1], self.n_hidden, self.product_dtype)
+        return Perceptrons.apply(x.flatten(1), *how, *first, *rest)[0]
 
     def member_parameters(self, k):
         """Return the tensors of member k, as views that share memory with the bank."""
@@ -118,6 +119,8 @@ class CustomEncoder(nn.Module):
     mode: a frozen backbone is the same function in training and afterwards.
     """
 
+    product_dtype = None  # that of the module, or torch.bfloat16
+
     def __init__(self, member, module, projection=None):
         super().__init__()
         self.members = (member,)
@@ -137,8 +140,16 @@ class CustomEncoder(nn.Module):
 
     def encode(self, k, x):
         """Encode (batch, ...) to (batch, n_components)."""
-        out = self.module(to_dense(x))
-        return unit_rows(out if self.projection is None else self.projection(out))
+        x = to_dense(x)
+        if self.product_dtype is None:
+            return unit_rows(self._project(x))
+        with torch.autocast(x.device.type, dtype=self.product_dtype):
+            out = self._project(x)
+        return unit_rows(out.float())
+
+    def _project(self, x):
+        out = self.module(x)
+        return out if self.projection is None else self.projection(out)
 
     def member_parameters(self, k):
         """Return the module's parameters."""

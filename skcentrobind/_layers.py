@@ -9,12 +9,19 @@ from torch.autograd.function import once_differentiable
 from skcentrobind._sparse_rows import SparseRows
 
 # From about 1,000 terms on, a BLAS may share the sum of one inner product among threads and so
-# add in another order. Sums of at most this many terms are never shared.
-_TERMS = 512
+# add in another order. Sums of at most this many terms are never shared; those of bfloat16 are
+# shared from some 200 terms on, so they are cut finer on the CPU.
+_TERMS, _TERMS_BF16 = 512, 128
+
+
+def _terms(tensor):
+    if tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu":
+        return _TERMS_BF16
+    return _TERMS
 
 
 def matmul(left, right):
-    """Return left @ right, summed in blocks of 512 terms.
+    """Return left @ right, summed in blocks of some hundred terms.
 
     Parameters
     ----------
@@ -26,17 +33,20 @@ def matmul(left, right):
     Returns
     -------
     product : Tensor of shape (..., n, m)
-        Equal, bit for bit, whatever `torch.get_num_threads()` is.
+        Equal, bit for bit, whatever `torch.get_num_threads()` is. The blocks are added in float32
+        at least, so that a product of bfloat16 is rounded no more often than its blocks are.
     """
-    if left.shape[-1] <= _TERMS:
+    terms = _terms(left)
+    if left.shape[-1] <= terms:
         return left @ right
     total = None
-    for l_block, r_block in zip(
-        left.split(_TERMS, dim=-1), right.split(_TERMS, dim=-2), strict=True
-    ):
+    for l_block, r_block in zip(left.split(terms, dim=-1), right.split(terms, dim=-2), strict=True):
         part = l_block @ r_block
-        total = part if total is None else total.add_(part)
-    return total
+        if total is None:
+            total = part.to(torch.promote_types(part.dtype, torch.float32))
+        else:
+            total.add_(part)
+    return total.to(left.dtype)
 
 
 def unit_rows(h):
@@ -73,10 +83,15 @@ class Perceptrons(torch.autograd.Function):
     The first layer of member m maps its columns of x to its hidden units and, where the encoder
     has one, to a linear part that skips all further layers:
     z_m = unit(W_m x_m + MLP_m(x_m)).
+
+    With a dtype of lower precision than that of the weights, layers take and give numbers of that
+    dtype, as under `torch.autocast`; what they return is added and scaled, and their gradients are
+    returned, in the dtype of the weights. What the backward pass needs of the layers is kept in the
+    lower precision.
     """
 
     @staticmethod
-    def forward(ctx, x, widths, n_hidden, first_weight, first_bias, *rest):
+    def forward(ctx, x, widths, n_hidden, dtype, first_weight, first_bias, *rest):
         """Encode all members.
 
         Parameters
@@ -89,6 +104,8 @@ class Perceptrons(torch.autograd.Function):
             Width of each member's input.
         n_hidden : int
             Units of the first hidden layer; 0 if there is only the linear part.
+        dtype : torch.dtype or None
+            In which the layers compute; None takes that of the weights.
         first_weight : Tensor of shape (sum of widths, n_first)
             Rows belong to columns of x; columns are hidden units, then the linear part.
         first_bias : Tensor of shape (n_members, 1, n_first)
@@ -101,7 +118,13 @@ class Perceptrons(torch.autograd.Function):
         z : Tensor of shape (n_members, batch, n_components)
             Unit-length rows.
         """
-        out = first = _first_layer(x, widths, first_weight, first_bias)
+        ctx.dtype = first_weight.dtype
+        ctx.low = dtype = dtype or ctx.dtype
+        # Sums over sparse rows have few terms and wait for memory: they stay as they are.
+        if not isinstance(x, SparseRows):
+            x, first_weight, first_bias = (t.to(dtype) for t in (x, first_weight, first_bias))
+        rest = [tensor.to(dtype) for tensor in rest]
+        out = first = _first_layer(x, widths, first_weight, first_bias).to(dtype)
         weights, biases = rest[::2], rest[1::2]
         activations = []  # each (n_members, batch, units)
         if weights:
@@ -109,6 +132,7 @@ class Perceptrons(torch.autograd.Function):
         for weight, bias in zip(weights, biases, strict=True):
             activations.append(out.relu_())
             out = _affine(out, weight, bias)
+        out = out.to(ctx.dtype)
         if weights and first.shape[-1] > n_hidden:
             out += first[..., n_hidden:]
         z, norm = _normalise(out)
@@ -123,16 +147,16 @@ class Perceptrons(torch.autograd.Function):
         """Gradients of all tensors, that of x only where it is wanted."""
         x, first_weight, z, norm, *saved = ctx.saved_tensors
         weights, activations = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        grad = grad_out = _normalise_backward(grad, z, norm)
+        grad = grad_out = _normalise_backward(grad, z, norm).to(ctx.low)
         grads = []
         for weight, units in zip(reversed(weights), reversed(activations), strict=True):
-            grads += [grad.sum(dim=1, keepdim=True), matmul(units.transpose(1, 2), grad)]
+            grads += [_bias_grad(grad, ctx), matmul(units.transpose(1, 2), grad)]
             grad = matmul(grad, weight.transpose(1, 2))
             grad = torch.ops.aten.threshold_backward(grad, units, 0)  # zero where units are
         if weights and ctx.skips:
             grad = torch.cat([grad, grad_out], dim=-1)
         if ctx.sparse_rows is not None:
-            grad_first = ctx.sparse_rows.transposed_product(grad[0])
+            grad_first = ctx.sparse_rows.transposed_product(grad[0].to(ctx.dtype))
         elif len(set(ctx.widths)) == 1:
             members = x.unflatten(1, (len(ctx.widths), -1))  # (batch, n_members, width)
             grad_first = matmul(members.permute(1, 2, 0), grad).flatten(0, 1)
@@ -143,8 +167,13 @@ class Perceptrons(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             pairs = zip(grad, first_weight.split(ctx.widths), strict=True)
             grad_x = torch.cat([matmul(g_m, w_m.T) for g_m, w_m in pairs], dim=1)
-        grads += [grad.sum(dim=1, keepdim=True), grad_first]
-        return grad_x, None, None, *reversed(grads)
+        grads += [_bias_grad(grad, ctx), grad_first]
+        grad_x, *grads = (None if g is None else g.to(ctx.dtype) for g in (grad_x, *grads))
+        return grad_x, None, None, None, *reversed(grads)
+
+
+def _bias_grad(grad, ctx):
+    return grad.sum(dim=1, keepdim=True, dtype=ctx.dtype)
 
 
 def _first_layer(x, widths, weight, bias):
@@ -158,6 +187,6 @@ def _first_layer(x, widths, weight, bias):
 
 
 def _affine(x, weight, bias):
-    if x.shape[-1] <= _TERMS:
+    if x.shape[-1] <= _terms(x):
         return torch.baddbmm(bias, x, weight)
     return matmul(x, weight).add_(bias)

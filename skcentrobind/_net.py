@@ -270,6 +270,34 @@ def _silent(*args, **kwargs):
     """Say nothing."""
 
 
+def resolve_precision(precision, device):
+    """Return the dtype of matrix products, None for that of the rows; refuse what cannot be.
+
+    Parameters
+    ----------
+    precision : {"float32", "bf16"}
+        The parameter.
+    device : str
+        Where torch computes.
+
+    Returns
+    -------
+    dtype : torch.dtype or None
+        `torch.bfloat16` for "bf16".
+    """
+    if precision == "float32":
+        return None
+    try:
+        one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
+        (one @ one).cpu()
+    except (RuntimeError, TypeError) as exc:
+        raise ValueError(
+            f"precision={precision!r} cannot be used on device={device!r} "
+            f"({str(exc).splitlines()[0]}); use precision='float32'."
+        ) from exc
+    return torch.bfloat16
+
+
 def resolve_device(device):
     """Turn "auto" into a device name and refuse devices that are not there."""
     if device == "auto":

@@ -122,6 +122,10 @@ RULES = {
         lambda v: isinstance(v, str | torch.device),
         "'auto' or a device such as 'cpu' or 'cuda:1'",
     ),
+    "precision": (
+        lambda v: isinstance(v, str) and v in ("float32", "bf16"),
+        "'float32' or 'bf16'",
+    ),
     "callbacks": (_are_callbacks, "None or a list of skorch callbacks"),
     "random_state": (_is_seed, "None, a RandomState, or an integer from 0 to 2**32 - 1"),
     "verbose": (lambda v: _is_flag(v) or (_is_int(v) and v >= 0), "0, 1 or 2"),

@@ -11,7 +11,13 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skcentrobind._apply import check_transformer, fit_transform_present, is_word, transform_present
+from skcentrobind._apply import (
+    check_transformer,
+    fit_transform_present,
+    is_word,
+    read_pairs,
+    transform_present,
+)
 from skcentrobind._inputs import from_collection, is_collection, is_frame, plain_tensor
 from skcentrobind._layout import column_names, learn_layout, match_layout
 from skcentrobind._modalities import Modalities
@@ -30,8 +36,9 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
 
     Parameters
     ----------
-    transformers : dict
-        For names of modalities a transformer, "drop" or "passthrough".
+    transformers : dict or list of (str, transformer) tuples
+        For names of modalities a transformer, "drop" or "passthrough": a dict, or pairs of name
+        and transformer, as in `ColumnTransformer` but without columns.
 
         A transformer is cloned before it is fitted. Its parameters can be set as
         ``<modality>__<parameter>``, so names must hold no double underscore.
@@ -111,7 +118,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         ValueError
             If names do not fit the modalities, or a transformer cannot be applied.
         TypeError
-            If something that should be a transformer is none.
+            If `transformers` has another form, or something in it is no transformer.
         """
         self.fit_transform(X, y)
         return self
@@ -254,13 +261,15 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
 
     @property
     def _pairs(self):
-        if not isinstance(self.transformers, Mapping):
+        # Parameters are looked at before `fit` has checked them.
+        try:
+            return read_pairs(self.transformers)
+        except TypeError:
             return []
-        return [(str(name), transformer) for name, transformer in self.transformers.items()]
 
     @_pairs.setter
     def _pairs(self, pairs):
-        self.transformers = dict(pairs)
+        self.transformers = dict(pairs) if isinstance(self.transformers, Mapping) else pairs
 
     def __sklearn_is_fitted__(self):
         """Whether fit has come to its end."""
@@ -284,12 +293,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
 
     def _choose(self, names):
         """Return what is to be done with each modality, a dict; check it."""
-        if not isinstance(self.transformers, Mapping):
-            raise TypeError(
-                f"transformers={self.transformers!r} must be a dict, from names of modalities to "
-                'transformers, "drop" or "passthrough".'
-            )
-        pairs = self._pairs
+        pairs = read_pairs(self.transformers)
         self._validate_names([name for name, _ in pairs])
         unknown = [name for name, _ in pairs if name not in names]
         if unknown:

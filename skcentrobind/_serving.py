@@ -39,7 +39,8 @@ class ServingMixin:
 
         The model embeds raw rows, as `transform_modality` does: its input "features" has the shape
         (batch, ...) of the rows seen in fit, its output "embedding" the shape
-        (batch, n_components), float32 and of unit length. Rows must be complete, without NaN.
+        (batch, n_components), float32 and of unit length. Rows must be complete, without NaN. It
+        computes in float32, also for an estimator with `precision="bf16"`.
 
         Parameters
         ----------

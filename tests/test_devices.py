@@ -246,6 +246,15 @@ def test_another_device_gives_the_same_numbers(name, gaps, request):
         np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
+def test_bfloat16_on_another_device(request):
+    X, params = data(gaps=True), {"precision": "bf16", "n_components": 6}
+    params["encoder"] = ["identity", "mlp", "residual"]
+    expected = everything(X, "cpu", **params)
+    found = everything(X, request.getfixturevalue("other_device"), **params)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=0.05, rtol=0.05)
+
+
 def test_one_modality_on_another_device(request):
     X = [draw()[0]["text"]]
     scores = [CentroBindTransformer(**QUICK, device="cpu").fit(X).score(X)]

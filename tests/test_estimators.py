@@ -76,7 +76,7 @@ EFFECTS = {
 
 #: Parameters that have tests of their own below or in test_bad_input.py.
 TESTED_APART = {"callbacks", "device", "modalities", "n_components", "output", "verbose"}
-TESTED_APART |= {"alignment_temperature"}  # in test_objectives.py
+TESTED_APART |= {"alignment_temperature", "precision"}  # in test_objectives.py, test_precision.py
 
 
 CLASSES = {"centro": CentroBindTransformer, "fixed": FixedAnchorBindTransformer}

@@ -335,8 +335,58 @@ def test_nested_parameters_and_clones(items):
         per.set_params(txt__min_df=1)
 
 
-def test_html_shows_the_parts(items):
+def as_pairs(per):
+    return clone(per).set_params(transformers=list(per.transformers.items()))
+
+
+def test_pairs_do_what_a_dict_does(items):
     per = make(rest="passthrough")
+    pairs = as_pairs(per)
+    expected, Z = per.fit_transform(items), pairs.fit_transform(items)
+    assert Z.names == expected.names
+    for name, item in Z.items():
+        assert_array_equal(as_dense(item), as_dense(expected[name]))
+    # As with a dict, the order is that in which the modalities came.
+    backwards = clone(pairs).set_params(transformers=tuple(reversed(pairs.transformers)))
+    assert backwards.fit_transform(items).names == Z.names
+    assert list(pairs.get_feature_names_out()[:1]) == ["text/truncatedsvd0"]
+
+
+def test_nested_parameters_and_clones_of_pairs(items):
+    per = as_pairs(make()).fit(items)
+    given = per.transformers
+    params = per.get_params()
+    assert params.keys() == make().get_params().keys()
+    assert params["image"] is given[1][1]
+    copy = clone(per).set_params(text__truncatedsvd__n_components=2, image="drop")
+    assert [name for name, _ in copy.transformers] == ["text", "image", "table"]
+    assert copy.fit_transform(items).names == ("text", "table")
+    assert copy.named_transformers_.text[-1].n_components == 2
+    # What was passed stays as it was.
+    assert given is per.transformers
+    assert given[0][1][-1].n_components == 3
+    assert given[1][1] is params["image"]
+    replaced = clone(per).set_params(transformers=[("image", PCA(2))], image__n_components=1)
+    assert replaced.fit_transform(items)["image"].shape == (N, 1)
+    with pytest.raises(ValueError, match="Invalid parameter 'txt'"):
+        per.set_params(txt__min_df=1)
+    assert "image" not in PerModality([("image", PCA(), "columns")]).get_params()
+
+
+def test_search_over_pairs(items, y):
+    pairs = PerModality([("text", CountVectorizer()), ("image", "drop")])
+    pipe = Pipeline([("per", pairs), ("get", get_text()), ("clf", LogisticRegression())])
+    grid = {"per__text__min_df": [1, 3], "per__text": [TfidfVectorizer(), CountVectorizer()]}
+    X = Modalities({"text": items["text"], "image": items["image"]})
+    search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert [name for name, _ in search.best_estimator_["per"].transformers] == ["text", "image"]
+
+
+@pytest.mark.parametrize("pairs", [False, True], ids=["dict", "pairs"])
+def test_html_shows_the_parts(items, pairs):
+    per = make(rest="passthrough")
+    per = as_pairs(per) if pairs else per
     for state in (per, clone(per).fit(items)):
         page = state._repr_html_()
         for part in ("TfidfVectorizer", "StandardScaler", "OneHotEncoder", "text", "passthrough"):
@@ -387,7 +437,19 @@ class Shortens(TransformerMixin, BaseEstimator):
     ("per", "error", "words"),
     [
         (PerModality({"imag": PCA()}), ValueError, "'imag'.*Did you mean 'image'"),
-        (PerModality([("image", PCA())]), TypeError, "transformers=.*must be a dict"),
+        (PerModality(PCA()), TypeError, r"transformers=PCA\(\) must be a dict.*or a list of"),
+        (PerModality("image"), TypeError, "transformers='image' must be a dict"),
+        (PerModality([PCA()]), TypeError, r"transformers\[0\] is PCA\(\), expected a \(modality"),
+        (
+            PerModality([("image", PCA()), ("pca", PCA(), "image")]), TypeError,
+            r"transformers\[1\] is .*\(modality, transformer\) pair.*place of the columns",
+        ),
+        (PerModality([(PCA(), "image")]), TypeError, "The name, a string, comes first"),
+        (PerModality(("image", PCA())), TypeError, "'image', expected .*single pair into a list"),
+        (PerModality([("image", PCA()), ("image", "drop")]), ValueError, "not unique"),
+        (PerModality([("imag", PCA())]), ValueError, "'imag'.*Did you mean 'image'"),
+        (PerModality([("a__b", PCA())]), ValueError, "must not contain __"),
+        (PerModality([]), ValueError, "All modalities .* are dropped"),
         (PerModality({"image": LogisticRegression()}), TypeError, "'image'.*fit and transform"),
         (PerModality({"image": PCA}), TypeError, "'image' is .*an instance"),
         (PerModality({"image": "skip"}), TypeError, "'image' is 'skip'.*drop"),

@@ -89,7 +89,7 @@ def test_gradients_are_those_of_dense_rows(n_hidden):
     grads = []
     for x in (SparseRows.from_csr(csr, "cpu"), torch.from_numpy(csr.toarray())):
         leaves = [w.clone().requires_grad_() for w in weights]
-        z = Perceptrons.apply(x, [11], n_hidden, *leaves)
+        z = Perceptrons.apply(x, [11], n_hidden, None, *leaves)
         (z * torch.arange(16.0).view(1, 8, 2)).sum().backward()
         grads.append([leaf.grad for leaf in leaves])
     for ours, reference in zip(*grads, strict=True):
