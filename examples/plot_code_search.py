@@ -45,8 +45,8 @@ print(len(X), "functions, for example", names[0])
 # %%
 # Counts of words
 # ---------------
-# A word of code is a run of letters, so ``fit_predict`` is two. What ``TfidfVectorizer`` returns goes
-# straight into the binding transformer.
+# A word of code is a run of letters, so ``fit_predict`` is two. What ``TfidfVectorizer`` returns
+# goes straight into the binding transformer.
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split

@@ -95,18 +95,20 @@ def build_module(estimator, X, present):
     -------
     module : BindModule
         On the estimator's device.
-    scalers : dict of str to StandardScaler, MaxAbsScaler or None
+    scalers : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
         How each modality is standardised.
     """
     names = estimator.modality_names_
     specs = per_modality(estimator.encoder, names, "encoder")
     modules = [name for name, spec in zip(names, specs, strict=True) if not isinstance(spec, str)]
-    fitted = fit_scalers(X, unscaled=modules)
     # A user's module gets its input as it is, and the identity must keep directions.
     scaled = [
         bool(estimator.standardize and isinstance(spec, str) and spec != "identity")
         for spec in specs
     ]
+    whitens = isinstance(estimator.standardize, str)
+    whitened = [name for name, use in zip(names, scaled, strict=True) if use and whitens]
+    fitted = fit_scalers(X, unscaled=modules, whitened=whitened)
     scalers = {
         name: scaler if use else None
         for name, scaler, use in zip(names, fitted, scaled, strict=True)

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from skcentrobind._sparse_rows import SparseRows
+from skcentrobind._whitening import WhiteningScaler
 
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15
@@ -33,7 +34,7 @@ def row_chunks(n_samples, width):
         yield slice(start, min(start + step, n_samples))
 
 
-def fit_scalers(X, unscaled=()):
+def fit_scalers(X, unscaled=(), whitened=()):
     """Fit a scaler to the rows of every modality that are present, those without NaN.
 
     Parameters
@@ -43,27 +44,27 @@ def fit_scalers(X, unscaled=()):
     unscaled : collection of str, default=()
         Modalities whose encoders get the rows as they are, constant columns included, so that no
         warning is due.
+    whitened : collection of str, default=()
+        Modalities whose features become uncorrelated, too, unless they are sparse.
 
     Returns
     -------
-    scalers : list of StandardScaler or MaxAbsScaler
+    scalers : list of StandardScaler, WhiteningScaler or MaxAbsScaler
         Constant columns get the scale inf, so that they stay 0 whatever comes at transform.
     """
-    return [
-        _fit_sparse(name, item)
-        if sparse.issparse(item)
-        else _fit_dense(name, item, width, name not in unscaled)
-        for name, item, width in zip(X.names, X.arrays, X.n_features, strict=True)
-    ]
+    scalers = []
+    for name, item in X.items():
+        if sparse.issparse(item):
+            scalers.append(_fit_sparse(name, item))
+        else:
+            kind = WhiteningScaler if name in whitened else StandardScaler
+            scalers.append(_fit_dense(name, item, kind(), name not in unscaled))
+    return scalers
 
 
-def _fit_dense(name, array, width, warns):
-    scaler = StandardScaler()
-    for rows in row_chunks(len(array), width):
-        block = _flat64(array[rows])
-        block = block[~np.isnan(block[:, 0])]
-        if len(block):
-            scaler.partial_fit(block)
+def _fit_dense(name, array, scaler, warns):
+    for block in _present_blocks(array):
+        scaler.partial_fit(block)
     constant = scaler.scale_ != np.sqrt(scaler.var_)
     if constant.all():
         raise ValueError(
@@ -72,12 +73,24 @@ def _fit_dense(name, array, width, warns):
         )
     if constant.any() and warns:
         warnings.warn(
-            f"Modality '{name}': {constant.sum()} of {width} columns are constant and are ignored.",
+            f"Modality '{name}': {constant.sum()} of {len(constant)} columns are constant and are "
+            "ignored.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     scaler.scale_[constant] = np.inf
+    if isinstance(scaler, WhiteningScaler):
+        scaler.fit_whitening(name, _present_blocks(array))
     return scaler
+
+
+def _present_blocks(array):
+    """Yield rows in float64, without those that are absent."""
+    for rows in row_chunks(len(array), math.prod(array.shape[1:])):
+        block = _flat64(array[rows])
+        block = block[~np.isnan(block[:, 0])]
+        if len(block):
+            yield block
 
 
 def _fit_sparse(name, csr):
@@ -107,7 +120,7 @@ def prepare_rows(name, array, scaler, out=None):
         Of the modality, for the error.
     array : array of shape (n_samples, ...)
         Rows of one modality.
-    scaler : StandardScaler or None
+    scaler : StandardScaler, WhiteningScaler or None
         None leaves the values as they are.
     out : ndarray of shape (n_samples, n_features), default=None
         Where to write.

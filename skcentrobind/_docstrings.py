@@ -62,10 +62,17 @@ default="gaussian"
     and a callable gets the rows of a batch as a dense tensor.
 augmentation_scale : float, default=0.3
     Strength of the augmentation.
-standardize : bool, default=True
-    Whether each feature is centred and scaled to unit variance for the built-in encoders other
-    than "identity". Constant features are ignored either way. The features of a sparse modality
-    are not centred, so that zeros stay zeros, and are divided by their largest absolute value.
+standardize : bool or "whiten", default=True
+    Whether features are prepared for the built-in encoders other than "identity". Constant
+    features are ignored either way.
+
+    True centres each feature and scales it to unit variance. Columns of sparse modalities are only
+    divided by their largest absolute value, so that zeros stay zeros.
+
+    "whiten" makes dense features uncorrelated as well, as far as there are rows to tell, which
+    lets directions of small variance speak.
+
+    False leaves rows as they are.
 pretrain_epochs : int, default={pretrain_epochs}
     Epochs of intra-modal contrastive learning, each modality on its own, before the binding.
 output : {{"concat", "mean"}}, default="concat"

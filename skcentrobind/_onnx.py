@@ -112,6 +112,8 @@ def _standardise(graph, x, scaler):
         if hasattr(scaler, "mean_"):
             x = graph.add("Sub", x, scaler.mean_)
         x = graph.add("Div", x, scaler.scale_)
+        if hasattr(scaler, "whitening_"):
+            x = graph.add("MatMul", x, scaler.whitening_)
     return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
 
 

@@ -103,7 +103,10 @@ RULES = {
         "a list or dict of these, one for each modality",
     ),
     "augmentation_scale": (_is_weight, "a number of at least 0"),
-    "standardize": _FLAG,
+    "standardize": (
+        lambda v: _is_flag(v) or (isinstance(v, str) and v == "whiten"),
+        "True, False or 'whiten'",
+    ),
     "pretrain_epochs": _int_from(0),
     "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
     "batch_size": _int_from(2),

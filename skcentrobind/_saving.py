@@ -15,6 +15,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from skcentrobind._build import build_net, rebuild_module
 from skcentrobind._plain import NotPlain, from_plain, to_plain
 from skcentrobind._version import __version__
+from skcentrobind._whitening import WhiteningScaler
 
 #: Raised whenever older versions of the package would misread new files.
 FORMAT = 1
@@ -56,9 +57,10 @@ _HEADER = {
     "device": str,
     "history": list,
 }
-# Kind of scaler -> its arrays, one number a feature.
+# Kind of scaler -> its arrays, one number a feature, but for the matrix.
 _SCALERS = {
     StandardScaler: ("mean_", "var_", "scale_"),
+    WhiteningScaler: ("mean_", "var_", "scale_", "whitening_"),
     MaxAbsScaler: ("max_abs_", "scale_"),
 }
 _GENERATORS = ("order_generator_", "generator_")
@@ -292,10 +294,11 @@ def _scalers(estimator, counts, tensors):
             scalers[name] = None
             continue
         # Sparse modalities are scaled alone, so that zeros stay zeros.
-        kind = MaxAbsScaler if estimator._is_sparse[m] else StandardScaler
+        dense = WhiteningScaler if estimator.standardize == "whiten" else StandardScaler
+        kind = MaxAbsScaler if estimator._is_sparse[m] else dense
         scaler, arrays = kind(), _below(f"scaler.{m}.", tensors)
         for attribute in _SCALERS[kind]:
-            if arrays[attribute].shape != (width,):
+            if set(arrays[attribute].shape) != {width}:
                 raise ValueError(f"the scaler of modality '{name}' has another width than {width}")
             setattr(scaler, attribute, arrays[attribute].numpy().copy())
         scaler.n_features_in_, scaler.n_samples_seen_ = width, count

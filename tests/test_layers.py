@@ -24,6 +24,7 @@ TABLE = {
     "_validation": ("numpy", "_items _modalities _inputs _layout _values"),
     "_apply": ("numpy scipy sklearn", "_items"),
     "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
+    "_whitening": ("numpy sklearn", ""),
     "datasets": ("numpy sklearn", "_modalities"),
     "metrics": ("numpy pandas sklearn", "_modalities"),
     "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
@@ -35,7 +36,7 @@ TABLE = {
     "_spectral": ("torch", "_layers"),
     "anchors": ("torch", "_layers _spectral"),
     "losses": ("torch", "_layers _spectral"),
-    "_data": ("numpy scipy sklearn torch", "_sparse_rows"),
+    "_data": ("numpy scipy sklearn torch", "_sparse_rows _whitening"),
     "_batches": ("numpy scipy torch", "_data"),
     "_module": ("torch", "_encoders _layers _sparse_rows"),
     # skorch
@@ -48,7 +49,7 @@ TABLE = {
     ),
     "_fitted": ("numpy sklearn", "_encoders _validation"),
     "_plain": ("numpy torch", "anchors"),
-    "_saving": ("safetensors sklearn torch", "_build _plain _version"),
+    "_saving": ("safetensors sklearn torch", "_build _plain _version _whitening"),
     "_onnx": ("numpy onnx", "_encoders _version"),
     "_serving": ("sklearn", "_onnx _saving _validation"),
     "_base": (
