@@ -66,6 +66,20 @@ def retrieval_tables(content):
     yield Table(title, header, rows)
 
 
+def memory_tables(content):
+    """Tables of bench_memory."""
+    header = ["data", "samples", "columns", "stored, MB", "as dense float32, MB"]
+    header += ["weights, MB", "fit adds, MB", "fit, s", "transform adds, MB", "transform, s"]
+    kinds = {"sparse": "sparse matrix and a table", "mapped": "two memory maps"}
+    keys = ["stored_MB", "dense_MB", "parameters_MB", "fit_added_MB", "fit_seconds"]
+    keys += ["transform_added_MB", "transform_seconds"]
+    rows = [
+        [kinds[row["kind"]], row["n_samples"], row["width"], *(f"{row[k]:,.0f}" for k in keys)]
+        for row in content["rows"]
+    ]
+    yield Table("One epoch of fit, and transform into a memory map", header, rows, "all")
+
+
 def _reported_by(name):
     """Tables that the benchmark itself prints."""
 
@@ -80,6 +94,7 @@ OWN = {
     "bench_missing": _reported_by("bench_missing"),
     "bench_tuning": _reported_by("bench_tuning"),
     "bench_fit": fit_tables,
+    "bench_memory": memory_tables,
     "bench_retrieval": retrieval_tables,
     "bench_scaling": scaling_tables,
 }
