@@ -4,6 +4,7 @@ Every loader takes a seed, which draws the split, and the largest numbers of row
 test with. The gallery of a search is the whole test part, so its size is the number of test rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -188,12 +189,15 @@ class Task:
     pairs : bool
         Whether each modality is searched for with each other one; otherwise the last one is
         searched for with all others together.
+    classes : bool
+        Whether there are classes for probes.
     """
 
     title: str
-    load: callable
+    load: Callable
     options: dict
     pairs: bool = True
+    classes: bool = True
 
 
 TASKS = {
@@ -207,9 +211,9 @@ TASKS = {
         digits,
         {"names": tuple(name for name in DIGITS if name != "mor")},
     ),
-    "emoji": Task("names of emojis in eight languages", emoji_names, {}),
+    "emoji": Task("names of emojis in eight languages", emoji_names, {}, classes=False),
     "indian pines": Task("five spectral ranges of pixels", indian_pines, {}),
-    "xor": Task("x3 = x1 xor x2", xor, {}, pairs=False),
+    "xor": Task("x3 = x1 xor x2", xor, {}, pairs=False, classes=False),
 }
 
 
