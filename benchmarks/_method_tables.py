@@ -10,8 +10,9 @@ from _report import Table, greater, number, p_value, spread
 OURS = "CentroBind"
 MEASURES = ("recall@1", "recall@5", "mrr", "cross-modal accuracy")
 MEASURES += ("probe, side by side", "probe, centroid")
-CCA = ("MCCA", "GCCA", "KGCCA", "TCCA")
-#: Task -> by how much CentroBind's recall@1 should exceed that of the best of these.
+LINEAR = ("MCCA", "GCCA", "TCCA")
+PEERS = {"CCA": (*LINEAR, "KGCCA"), "linear CCA": LINEAR}
+#: Task -> by how much CentroBind's recall@1 should exceed that of the best CCA.
 GOALS = {"digits five": 0.25, "emoji": 0.10}
 
 
@@ -64,16 +65,17 @@ def goals(tasks):
     rows = []
     for task, goal in GOALS.items():
         methods = tasks.get(task, {})
-        peers = {m: values(methods[m], "recall@1") for m in CCA if m in methods}
-        if OURS not in methods or not peers:
-            continue
-        best = max(peers, key=lambda method: peers[method].mean())
-        mine, theirs = paired(values(methods[OURS], "recall@1"), peers[best])
-        lead = mine.mean() / theirs.mean() - 1
-        test = greater(mine, (1 + goal) * theirs)
-        verdict = "holds" if lead >= goal else "does not hold"
-        claim = f"{task}: recall@1 is {goal:.0%} above the best CCA, which is {best}"
-        rows.append([claim, f"{lead:+.0%}", p_value(test.p), verdict])
+        for kind, names in PEERS.items() if OURS in methods else ():
+            peers = {m: values(methods[m], "recall@1") for m in names if m in methods}
+            if not peers:
+                continue
+            best = max(peers, key={m: v.mean() for m, v in peers.items()}.get)
+            mine, theirs = paired(values(methods[OURS], "recall@1"), peers[best])
+            lead = mine.mean() / theirs.mean() - 1
+            test = greater(mine, (1 + goal) * theirs)
+            claim = f"{task}: recall@1 is {goal:.0%} above the best {kind}, which is {best}"
+            verdict = "holds" if lead >= goal else "does not hold"
+            rows.append([claim, f"{lead:+.0%}", p_value(test.p), verdict])
     return Table("Lead over CCA", ["goal", "found", "p, t-test", "verdict"], rows, "goals")
 
 

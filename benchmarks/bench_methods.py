@@ -3,9 +3,9 @@
 Seven tasks: synthetic data, digits, emoji names in eight languages, a hyperspectral image and an
 XOR. Every method is tuned without labels: a quarter of the training rows is held out, and the mean
 reciprocal rank among them decides. The setting is then refitted on all training rows and judged on
-test rows, which are the gallery of every search. Each method tries about six fits; the fixed anchor
-has one more for each modality, and of the canonical correlation methods each fit is tried at all
-widths. Probes are linear discriminants.
+test rows, which are the gallery of every search. Everyone has the same number of fits to tune with;
+the fixed anchor has one more for each modality, and of the canonical correlations every fit is
+tried at all widths. Probes are logistic regressions.
 """
 
 import time
@@ -17,21 +17,21 @@ from _method_tables import figures, report
 from _methods import EACH_MODALITY, METHODS, embed
 from _runs import Benchmark, main
 from sklearn.base import clone
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid, train_test_split
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import cross_modal_accuracy, retrieval_ranks, retrieval_report
 
 SETTINGS = {
-    "n_train": 2000,
+    "n_train": 1500,
     "n_test": 1000,
     "validation": 0.25,
-    "fit": {"max_epochs": 30, "learning_rate": 3e-3},
+    "fit": {"n_components": 128, "max_epochs": 25, "learning_rate": 5e-3},
 }
 SMOKE_SETTINGS = {**SETTINGS, "n_train": 120, "n_test": 60, "fit": {"max_epochs": 1}}
 KS = (1, 5)
-PROBE = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+PROBE = LogisticRegression(max_iter=1000)
 
 
 def search(Z, pairs, product):
@@ -129,9 +129,9 @@ def cases(pairs=None):
     }
 
 
-SMOKE = [("digits five", "CentroBind"), ("digits five", "PCA"), ("xor", "CentroBind")]
+SMOKE = [("gmm even", "CentroBind"), ("gmm even", "PCA"), ("xor", "CentroBind")]
 if find_spec("cca_zoo"):
-    SMOKE += [("digits five", "MCCA"), ("xor", "TCCA")]
+    SMOKE += [("gmm even", "MCCA"), ("xor", "TCCA")]
 
 BENCHMARK = Benchmark(
     "bench_methods",

@@ -121,6 +121,15 @@ def test_other_settings_start_anew_and_another_case_alone(runs, tmp_path, capsys
     assert "settings differ" in capsys.readouterr().out
 
 
+def test_some_cases_are_run_and_the_others_are_kept(runs, tmp_path):
+    calls, path = [], tmp_path / "counting.json"
+    runs.run(counting_benchmark(runs, calls), 1, path=path, only="tri*")
+    assert calls == [(3, 0)]
+    store = runs.run(counting_benchmark(runs, calls), 1, path=path, only="double")
+    assert calls == [(3, 0), (2, 0)]
+    assert list(store.results()) == ["double", "triple"]
+
+
 def test_fresh_and_smoke(runs, tmp_path):
     calls, path = [], tmp_path / "counting.json"
     runs.run(counting_benchmark(runs, calls), 1, path=path)
