@@ -38,7 +38,7 @@ BANDS = {
 BLOCK, MARGIN = 12, 2
 
 #: Bits of each vector of the XOR task, and the features that they are embedded in.
-N_BITS, XOR_FEATURES, XOR_NOISE = 10, 16, 0.2
+N_BITS, XOR_FEATURES, XOR_NOISE = 10, 16, 0.1
 
 
 @dataclass(frozen=True)
