@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 
 from _common import RESULTS, environment
 from _paper import SETTINGS, SMOKE_SETTINGS
@@ -126,7 +127,7 @@ def _timed(one_draw, settings, label, case, seed):
     return label, seed, result, time.process_time() - start
 
 
-def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None):
+def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None, only="*"):
     """Run the draws that are missing and return the store.
 
     Parameters
@@ -142,6 +143,8 @@ def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None):
         Whether to run stored draws again.
     path : Path, default=None
         Where to store, results/<name>.json for None.
+    only : str, default="*"
+        Shell pattern of the cases to run now; the others stay as they are stored.
     """
     if smoke:
         cases = benchmark.smoke_cases or dict([next(iter(benchmark.cases.items()))])
@@ -150,7 +153,7 @@ def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None):
     else:
         cases, settings = benchmark.cases, benchmark.settings
         store = Store(path or RESULTS / f"{benchmark.name}.json", settings, cases, fresh)
-    tasks = store.missing(range(seeds))
+    tasks = [task for task in store.missing(range(seeds)) if fnmatch(task[0], only)]
     before = time.perf_counter()
     work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_timed)(benchmark.one_draw, settings, label, cases[label], seed)
@@ -170,10 +173,11 @@ def main(benchmark, description):
     options.add_argument("--seeds", type=int, default=benchmark.seeds, help="number of data draws")
     options.add_argument("--jobs", type=int, default=1, help="draws at a time")
     options.add_argument("--fresh", action="store_true", help="run stored draws again")
+    options.add_argument("--only", default="*", help="shell pattern of the cases to run")
     options = options.parse_args()
     seeds = 2 if options.smoke else options.seeds
     start = time.perf_counter()
-    store = run(benchmark, seeds, options.jobs, options.smoke, options.fresh)
+    store = run(benchmark, seeds, options.jobs, options.smoke, options.fresh, only=options.only)
     results = store.results()
     with contextlib.suppress(BrokenPipeError):  # a reader that has seen enough
         for table in benchmark.report(results):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from _common import RESULTS, machine
-from _figures import IMAGES, REPRODUCTION
+from _figures import IMAGES, OWN_FIGURES, REPRODUCTION
 from _own_tables import OWN
 from _paper import DESCRIBED
 from _report import Table, number
@@ -131,19 +131,21 @@ def rendered_docs(found):
     texts["machine"] = "; ".join(machines) + "."
     for name, figures in REPRODUCTION.items():
         if name in found:
-            texts |= {f"figure_{k}": _figure(k, *words) for k, words in figures.items()}
+            texts |= {f"figure_{k}": _figure(f"paper/{k}", *words) for k, words in figures.items()}
     for name, make_tables in OWN.items():
         if content := load(name):
             texts |= {f"{name}_{t.name}": t.rst() for t in make_tables(content) if t.name}
+            figures = OWN_FIGURES.get(name, {})
+            texts |= {f"figure_{k}": _figure(k, *words) for k, words in figures.items()}
     # What the pages show but nobody has run yet.
     shown = "".join(page.read_text() for page in PAGES)
     for wanted in re.findall(r"include:: rendered/benchmarks/(\w+)\.rst", shown):
-        texts.setdefault(wanted, f"Not run yet: ``{wanted}``, see ``make reproduce``.")
+        texts.setdefault(wanted, f"Not run yet: ``{wanted}``, see ``benchmarks/README.md``.")
     return {TABLES / f"{name}.rst": text + "\n" for name, text in texts.items()}
 
 
-def _figure(name, alt, caption):
-    lines = [f".. figure:: images/paper/{name}.png", f"   :alt: {alt}"]
+def _figure(path, alt, caption):
+    lines = [f".. figure:: images/{path}.png", f"   :alt: {alt}"]
     return "\n".join(lines + ["", f"   {caption}"] * bool(caption))
 
 
@@ -175,7 +177,9 @@ def rendered_readme(text, found):
             continue
         lines += [f"{machine(content['environment'])}.", ""]
         for table in make_tables(content):
-            lines += [table.markdown(), ""]
+            lines += [*_folded(table), ""]
+        for figure, (alt, _) in OWN_FIGURES.get(name, {}).items():
+            lines += [f"![{alt}](../docs/images/{figure}.png)", ""]
     before, rest = text.split(START)
     return f"{before}{START}\n\n" + "\n".join(lines) + END + rest.split(END)[1]
 

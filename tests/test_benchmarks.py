@@ -121,6 +121,15 @@ def test_other_settings_start_anew_and_another_case_alone(runs, tmp_path, capsys
     assert "settings differ" in capsys.readouterr().out
 
 
+def test_some_cases_are_run_and_the_others_are_kept(runs, tmp_path):
+    calls, path = [], tmp_path / "counting.json"
+    runs.run(counting_benchmark(runs, calls), 1, path=path, only="tri*")
+    assert calls == [(3, 0)]
+    store = runs.run(counting_benchmark(runs, calls), 1, path=path, only="double")
+    assert calls == [(3, 0), (2, 0)]
+    assert list(store.results()) == ["double", "triple"]
+
+
 def test_fresh_and_smoke(runs, tmp_path):
     calls, path = [], tmp_path / "counting.json"
     runs.run(counting_benchmark(runs, calls), 1, path=path)
@@ -272,3 +281,121 @@ def test_the_printed_bound_against_a_loop():
             constants += np.log((g.min() + g.max()) ** 2 / (4 * g.min() * g.max()))
         pairs = sum(nce(z_augmented[m], z[i], t * 3 / 4) for m in range(3))
         assert right[i] == pytest.approx(pairs - constants)
+
+
+# ---------------------------------------------------------------- all methods
+
+
+@pytest.fixture(scope="module")
+def ranks():
+    return helper("_ranks")
+
+
+def test_critical_differences_of_the_table_of_demsar(ranks):
+    # q at 5 %, Table 5 (a) of the paper; 14 data sets and 4 methods are its example.
+    for n_methods, q in [(2, 1.960), (4, 2.569), (7, 2.949), (10, 3.164)]:
+        expected = q * (n_methods * (n_methods + 1) / (6 * 14)) ** 0.5
+        assert ranks.critical_difference(n_methods, 14) == pytest.approx(expected, abs=2e-3)
+
+
+def test_ranking_against_a_loop(ranks):
+    values = {"a": [0.9, 0.5, 0.7], "b": [0.8, 0.5, 0.9], "c": [0.1, 0.2, 0.3]}
+    expected = {}
+    for name, mine in values.items():
+        each = []
+        for k, value in enumerate(mine):
+            others = [column[k] for other, column in values.items() if other != name]
+            ties = sum(other == value for other in others)
+            each.append(1 + sum(other > value for other in others) + ties / 2)
+        expected[name] = sum(each) / 3
+    ranking = ranks.rank_methods(values)
+    assert dict(zip(ranking.names, ranking.ranks, strict=True)) == pytest.approx(expected)
+    assert ranking.names[-1] == "c"
+    assert ranking.p == pytest.approx(stats.friedmanchisquare(*values.values()).pvalue)
+
+
+def test_groups_are_the_longest_runs(ranks):
+    ranking = ranks.Ranking(list("abcde"), np.array([1.0, 1.8, 2.5, 4.0, 4.2]), 5, 0.01, 1.0)
+    assert ranking.groups() == [(0, 1), (1, 2), (3, 4)]
+    ranking.difference = 9.0
+    assert ranking.groups() == [(0, 4)]
+    ranking.difference = 0.1
+    assert ranking.groups() == []
+
+
+def test_losses_come_first_and_are_complete():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    tables = helper("_method_tables")
+    run = {"fit seconds": 1.0, "setting": {}, "fits": 1, "rows": 9, "gallery": 5}
+    results = {
+        "digits five/CentroBind": {
+            str(k): {"recall@1": 0.5 + k / 100, "mrr": 0.6, **run} for k in range(3)
+        },
+        "digits five/MCCA": {"0": {"recall@1": 0.4, "mrr": 0.65, **run}},
+        "digits five/GCCA": {str(k): {"recall@1": 0.7, "mrr": 0.5, **run} for k in range(2)},
+    }
+    first, goals, *_ = tables.report(results)
+    assert [row[1:3] for row in first.rows] == [["recall@1", "GCCA"], ["mrr", "MCCA"]]
+    assert first.rows[0][3:6] == ["0.505", "0.700", "+0.195"]  # of the draws that both have
+    assert goals.rows[0][-1] == "does not hold"
+    assert "GCCA" in goals.rows[0][0]
+
+
+def test_xor_needs_both_and_blocks_of_the_image_stay_apart():
+    data = helper("_method_data")
+    split = data.xor(0, 2000, 200)
+    X = split.X_train
+    for a, b in (("x1", "x2"), ("x1", "x3"), ("x2", "x3")):
+        correlation = np.corrcoef(X[a].T, X[b].T)[:16, 16:]
+        assert np.abs(correlation).max() < 0.12  # four s.d. and more of independent ones
+    pytest.importorskip("tensorly", reason="the extra `bench` is not installed")
+    split = data.indian_pines(0, 10**6, 10**6)
+    every = data.indian_pines(1, 10**6, 10**6)
+    assert len(split.X_train) < len(every.X_train) + len(every.X_test)
+    assert sum(x.shape[1] for x in split.X_train.arrays) == 200
+    held_out = {row.tobytes() for row in split.X_test["visible"]}
+    assert not held_out & {row.tobytes() for row in split.X_train["visible"]}
+
+
+def test_settings_are_chosen_by_the_held_out_rows():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    bench, methods = helper("bench_methods"), helper("_methods")
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(80, 6))
+    X = bench.Modalities({"a": shared, "b": shared + 0.1 * rng.normal(size=shared.shape)})
+
+    class Noisy:
+        def __init__(self, noise, keep):
+            self.noise, self.keep = noise, keep
+
+        def fit(self, X):
+            assert len(X) == 60
+            return self
+
+        def transform_modalities(self, X):
+            rng = np.random.default_rng(1)
+            arrays = [x + self.noise * rng.normal(size=x.shape) for x in X.arrays]
+            return bench.Modalities([a * (np.arange(6) < self.keep) for a in arrays], X.names)
+
+    def make(settings, seed, noise=0.0, keep=6):
+        return Noisy(noise, keep)
+
+    stages = [{"noise": [2.0, 0.1, 0.5]}, {"keep": [2, 1]}]
+    row = methods.Method(make, stages)
+    found = bench.choose(row, stages, True, X, bench.SETTINGS, 0)
+    assert found == ({"noise": 0.1}, None, 5)  # the stage behind it has nothing better
+    row = methods.Method(make, stages, widths=(1, 6))
+    assert bench.choose(row, stages, True, X, bench.SETTINGS, 0)[1] == 6
+
+
+def test_narrower_views_are_the_first_components():
+    linear = pytest.importorskip("cca_zoo.linear", reason="the extra `bench` is not installed")
+    methods, data = helper("_methods"), helper("_method_data")
+    X = data.gmm(0, 300, 10).X_train
+    for model in (linear.MCCA, linear.GCCA):
+        wide, narrow = (methods.Views(model(k, shrinkage=0.1)).fit(X) for k in (12, 5))
+        Z, expected = methods.embed(wide, X, 5), methods.embed(narrow, X)
+        for z, other in zip(Z.arrays, expected.arrays, strict=True):
+            sign = np.sign(np.sum(z * other, axis=0))
+            np.testing.assert_allclose(z * sign, other, atol=1e-6)
+            np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1)

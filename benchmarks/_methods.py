@@ -1,0 +1,192 @@
+"""The methods that bench_methods compares, one row each, and how each is tuned.
+
+Every method is an object with `fit(X)` and `transform_modalities(X)`. Its setting is chosen in
+stages: each stage is a grid, whose best setting is kept in the stages behind it.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, normalize
+
+from skcentrobind import (
+    CentroBindTransformer,
+    FixedAnchorBindTransformer,
+    GramianBindTransformer,
+    Modalities,
+    PairwiseBindTransformer,
+    PrincipalBindTransformer,
+    SymileBindTransformer,
+)
+
+#: In a stage: one setting for each modality, by name.
+EACH_MODALITY = "each modality"
+#: Largest number of entries of TCCA's tensor, whose order is the number of modalities.
+TENSOR_ENTRIES = 200_000
+#: Rows that KGCCA is fitted on, because its cost grows with their cube.
+KERNEL_ROWS = 1000
+#: Widths that are tried of the methods whose components are nested, so that one fit has them all.
+WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a method is made and tuned.
+
+    Attributes
+    ----------
+    make : callable
+        `make(settings, seed, **setting)` returns an unfitted object; `settings` are those of the
+        benchmark.
+    stages : tuple of dict of str to list
+        Grids over the arguments of `make`.
+    widths : tuple of int
+        Numbers of leading components to choose from in every fit, none to keep them all.
+    retrieval : bool
+        Whether there is a space to search in.
+    product : bool
+        Whether several modalities ask by the product of their embeddings, the multilinear score,
+        and not by their mean.
+    """
+
+    make: Callable
+    stages: tuple = ()
+    widths: tuple = ()
+    retrieval: bool = True
+    product: bool = False
+
+
+class Views:
+    """A model of cca-zoo with the interface of the binding methods.
+
+    Parameters
+    ----------
+    model : cca_zoo model
+        Its `n_components` is an upper bound, its `gamma` a multiple of 1 / n_features.
+    standardize : bool, default=True
+        Whether features are scaled to unit variance, as in the binding methods.
+    max_entries : int, default=None
+        Bound of the product of the widths of the modalities, which principal components reduce
+        them to. None keeps all features.
+    max_rows : int, default=None
+        Bound of the number of rows that the model is fitted on.
+    """
+
+    def __init__(self, model, standardize=True, max_entries=None, max_rows=None):
+        self.model, self.standardize = model, standardize
+        self.max_entries, self.max_rows = max_entries, max_rows
+
+    def fit(self, X):
+        X = X[np.random.default_rng(0).permutation(len(X))[: self.max_rows]]
+        self.inputs = [self._input(x, len(X.names)).fit(x) for x in X.arrays]
+        views = self._prepared(X)
+        options = {"n_components": self.model.n_components}
+        if self.model._components_bounded_by_features:
+            options["n_components"] = min(self.model.n_components, *(v.shape[1] for v in views))
+        if getattr(self.model, "gamma", None) is not None:
+            options["gamma"] = [self.model.gamma / view.shape[1] for view in views]
+        self.fitted = clone(self.model).set_params(**options)
+        # Maps back and permutation importances, which nobody asks for here, take nine tenths of
+        # the fit of a kernel model.
+        self.fitted._fit_maps_and_importances = lambda views: None
+        self.fitted.fit(views)
+        return self
+
+    def _input(self, x, n_modalities):
+        steps = [StandardScaler(with_std=self.standardize)]
+        if self.max_entries is not None:
+            steps.append(PCA(min(int(self.max_entries ** (1 / n_modalities)), *x.shape)))
+        return make_pipeline(*steps)
+
+    def _prepared(self, X):
+        return [prepare.transform(x) for prepare, x in zip(self.inputs, X.arrays, strict=True)]
+
+    def transform_modalities(self, X):
+        return Modalities(self.fitted.transform(self._prepared(X)), X.names)
+
+
+class SideBySide:
+    """All modalities in one standardised matrix, transformed; there is nothing to search in."""
+
+    def __init__(self, *steps):
+        self.pipeline = make_pipeline(StandardScaler(), *steps)
+
+    def fit(self, X):
+        self.pipeline.fit(np.hstack(X.arrays))
+        return self
+
+    def transform_modalities(self, X):
+        return Modalities({"all": self.pipeline.transform(np.hstack(X.arrays))})
+
+
+def _binder(cls, **fixed):
+    """`make` of a binding transformer."""
+
+    def make(settings, seed, **setting):
+        options = {**settings["fit"], "random_state": seed, "device": "cpu", **fixed, **setting}
+        return cls(**options)
+
+    return make
+
+
+def _views(module, name, max_entries=None, max_rows=None, **fixed):
+    """`make` of a model of cca-zoo, which is imported when it is needed."""
+
+    def make(settings, seed, standardize=True, **setting):
+        cls = getattr(importlib.import_module(f"cca_zoo.{module}"), name)
+        model = cls(**{"n_components": max(WIDTHS), **fixed, **setting})
+        return Views(model, standardize, max_entries, max_rows)
+
+    return make
+
+
+def embed(model, X, width=None):
+    """Unit rows of every modality, of its first `width` components or of all."""
+    Z = model.transform_modalities(X)
+    return Modalities([normalize(z[:, :width]) for z in Z.arrays], Z.names)
+
+
+#: Four fits for everyone; of the canonical correlations each is tried at all widths. What a later
+#: stage does not name stays as the best setting so far has it, and that setting stays in the race.
+BIND = (
+    {"temperature": [0.07, 0.2]},
+    {"standardize": [False]},
+    {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
+)
+#: Objectives that do not see signs start better with a pull, which takes the place of a setting.
+PULLED = ({"temperature": [0.07, 0.2]}, {"regularizers": [{"alignment": 5.0}]}, BIND[2])
+SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
+
+METHODS = {
+    "CentroBind": Method(_binder(CentroBindTransformer), BIND),
+    **{
+        f"CentroBind, {aggregator}": Method(
+            _binder(CentroBindTransformer, aggregator=aggregator), BIND
+        )
+        for aggregator in ("learned", "spectral", "leave_one_out")
+    },
+    "fixed anchor": Method(_binder(FixedAnchorBindTransformer), ({"anchor": EACH_MODALITY}, *BIND)),
+    "pairwise": Method(_binder(PairwiseBindTransformer), BIND),
+    "principal": Method(_binder(PrincipalBindTransformer), PULLED),
+    "gramian": Method(_binder(GramianBindTransformer), PULLED),
+    "symile": Method(_binder(SymileBindTransformer), BIND, product=True),
+    "MCCA": Method(_views("linear", "MCCA"), SHRINK, WIDTHS),
+    "GCCA": Method(_views("linear", "GCCA"), SHRINK, WIDTHS),
+    "KGCCA": Method(
+        _views("nonparametric", "KGCCA", max_rows=KERNEL_ROWS, kernel="rbf"),
+        ({"gamma": [0.1, 0.3], "shrinkage": [1e-5, 1e-4]},),
+        WIDTHS,
+    ),
+    "TCCA": Method(
+        _views("linear", "TCCA", max_entries=TENSOR_ENTRIES),
+        ({"n_components": [4, 12], "shrinkage": [0.01, 0.3]},),
+        product=True,
+    ),
+    "PCA": Method(lambda settings, seed: SideBySide(PCA(0.95)), retrieval=False),
+    "raw features": Method(lambda settings, seed: SideBySide(), retrieval=False),
+}
