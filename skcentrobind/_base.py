@@ -12,6 +12,7 @@ from skcentrobind._build import (
     build_module,
     build_net,
     draw_seed,
+    enough_epochs,
     pretrain,
     split_rows,
 )
@@ -62,7 +63,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         output="concat",
         modalities=None,
         batch_size=256,
-        max_epochs=100,
+        max_epochs="auto",
         learning_rate=1e-3,
         weight_decay=1e-2,
         early_stopping=False,
@@ -116,7 +117,10 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         if self.pretrain_epochs:
             pretrain(self, module, data)
         net = build_net(self, module, objective, data_valid)
-        return self._continue(net, data, self.max_epochs)
+        epochs = self.max_epochs
+        if isinstance(epochs, str):
+            epochs = enough_epochs(net.steps_in(data))
+        return self._continue(net, data, epochs)
 
     def partial_fit(self, X, y=None):
         """Go on training for one epoch over X, at a constant learning rate.

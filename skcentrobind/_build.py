@@ -27,6 +27,15 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def enough_epochs(steps_an_epoch):
+    """Epochs that train long enough without asking anybody.
+
+    On small data an epoch is a step or two, and many more than 100 of them learn the rows by heart.
+    On large data an epoch is hundreds of steps, and the score hardly rises after the first 10,000.
+    """
+    return max(10, min(100, 10_000 // steps_an_epoch))
+
+
 def split_rows(present, names, validation_fraction, seed):
     """Split rows into training and validation, each with enough rows to do its work.
 

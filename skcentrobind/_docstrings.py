@@ -88,9 +88,11 @@ modalities : list or dict, default=None
 batch_size : int, default=256
     Upper bound of the rows in a step; an epoch is cut into batches of equal size. A sample's
     negatives are the other rows of its batch.
-max_epochs : int, default=100
+max_epochs : int or "auto", default="auto"
     Number of passes over the data. 0 leaves the encoders as they were drawn or pre-trained, the
     baseline without binding.
+
+    "auto" is 100, and less, down to 10, where these would be more than 10,000 steps.
 learning_rate : float, list or dict, default=1e-3
     Step size of AdamW. A list or dict gives each modality its own, for example a small one to a
     pre-trained encoder.

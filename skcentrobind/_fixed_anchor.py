@@ -81,7 +81,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         output="concat",
         modalities=None,
         batch_size=256,
-        max_epochs=100,
+        max_epochs="auto",
         learning_rate=1e-3,
         weight_decay=1e-2,
         early_stopping=False,

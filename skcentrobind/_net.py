@@ -82,6 +82,10 @@ class BindNet(NeuralNet):
             return EpochBatches(dataset, self.batch_size, self.order_generator_)
         return EpochBatches(dataset, max(self.batch_size, _GALLERY))
 
+    def steps_in(self, data):
+        """Return the number of steps of an epoch over `BindData`."""
+        return len(EpochBatches(data, self.batch_size))
+
     def infer(self, x, generator=None):
         """Embed a batch and its augmented copy."""
         present = x.get("present")

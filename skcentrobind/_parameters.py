@@ -110,7 +110,10 @@ RULES = {
     "pretrain_epochs": _int_from(0),
     "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
     "batch_size": _int_from(2),
-    "max_epochs": _int_from(0),
+    "max_epochs": (
+        lambda v: (_is_int(v) and v >= 0) or (isinstance(v, str) and v == "auto"),
+        "an integer of at least 0, or 'auto'",
+    ),
     "learning_rate": (
         _one_or_each(lambda v: _is_real(v) and v > 0),
         "a positive number, such as 1e-3, or a list or dict of these, one for each modality",

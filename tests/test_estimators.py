@@ -14,6 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
+from skcentrobind._net import BindNet
 from skcentrobind.anchors import ANCHORS, BaseAnchor, MeanAnchor, RandomAnchor, WeightedAnchor
 from skcentrobind.metrics import mean_reciprocal_rank
 
@@ -1017,3 +1018,14 @@ def test_data_of_the_fixtures_are_what_the_tests_assume():
     X, y = draw()
     assert X.n_features == list(WIDTHS.values())
     assert 10 < y.sum() < 30
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"), [(1, 100), (100, 100), (101, 99), (400, 25), (1000, 10), (5000, 10)]
+)
+def test_large_data_need_fewer_epochs(X, monkeypatch, steps, epochs):
+    monkeypatch.setattr(BindNet, "steps_in", lambda self, data: steps)
+    monkeypatch.setattr(BindNet, "train_on", lambda self, data, n: asked.append(n))
+    asked = []
+    CentroBindTransformer(n_components=2, hidden_layer_sizes=()).fit(X)
+    assert asked == [epochs]

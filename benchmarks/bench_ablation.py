@@ -1,0 +1,115 @@
+"""What does each choice of the default settings bring, and what else was tried?
+
+One change at a time, on four tasks. A quarter of the training rows is held out, and the mean
+reciprocal rank among them is reported: the test rows of the tasks stay unseen, and no labels are
+used. Differences are paired over the splits.
+"""
+
+import time
+
+import numpy as np
+from _method_data import load
+from _report import Table, number
+from _runs import Benchmark, main
+from sklearn.model_selection import train_test_split
+from skorch.callbacks import LRScheduler
+
+from skcentrobind import CentroBindTransformer
+from skcentrobind.metrics import mean_reciprocal_rank
+
+#: What the table calls a task -> the task of _method_data, and how many rows it may train on.
+TASKS = {
+    "digits": ("digits five", None),
+    "150 digits": ("digits five", 150),
+    "emoji": ("emoji", None),
+    "Indian Pines": ("indian pines", None),
+}
+SETTINGS = {"n_train": 1500, "n_test": 1000, "validation": 0.25, "max_epochs": 50, "device": "cpu"}
+SMOKE_SETTINGS = {**SETTINGS, "n_train": 80, "n_test": 40, "max_epochs": 1}
+#: Variant -> parameters that differ from the defaults; "schedule" is that of the learning rate.
+VARIANTS = {
+    "default settings": {},
+    "the paper's encoder: mlp": {"encoder": "mlp"},
+    "linear encoder": {"encoder": "linear"},
+    "hidden layer of 1024": {"hidden_layer_sizes": [1024]},
+    "two hidden layers": {"hidden_layer_sizes": [256, 256]},
+    "32 components": {"n_components": 32},
+    "128 components": {"n_components": 128},
+    "temperature 0.1": {"temperature": 0.1},
+    "temperature 0.3, the paper's": {"temperature": 0.3},
+    "learned temperature": {"learn_temperature": True},
+    "no augmentation": {"augmentation": None},
+    "masking": {"augmentation": "mask"},
+    "noise of 0.6": {"augmentation_scale": 0.6},
+    "no standardisation": {"standardize": False},
+    "whitening": {"standardize": "whiten"},
+    "leave-one-out anchor": {"aggregator": "leave_one_out"},
+    "learned anchor": {"aggregator": "learned"},
+    "detached anchor": {"detach_anchor": True},
+    "uniformity 0.5": {"regularizers": {"uniformity": 0.5}},
+    "batches of 64": {"batch_size": 64},
+    "batches of 1024": {"batch_size": 1024},
+    "weight decay 0.1": {"weight_decay": 0.1},
+    "twice as many epochs": {"max_epochs": 100},
+    "learning rate 5e-3": {"learning_rate": 5e-3},
+    "the same, falling as a cosine": {"learning_rate": 5e-3, "schedule": "cosine"},
+}
+DEFAULT = next(iter(VARIANTS))
+
+
+def one_draw(settings, seed, task, params):
+    name, n_rows = TASKS[task]
+    X = load(name, seed, settings["n_train"], settings["n_test"]).X_train
+    X_fit, X_held_out = train_test_split(X, test_size=settings["validation"], random_state=seed)
+    options = {key: settings[key] for key in ("max_epochs", "device")} | params
+    schedule = options.pop("schedule", None)
+    bind = CentroBindTransformer(**options, random_state=seed)
+    if schedule == "cosine":
+        falls = LRScheduler("CosineAnnealingLR", T_max=options["max_epochs"])
+        bind.set_params(callbacks=[falls])
+    start = time.process_time()
+    bind.fit(X_fit[:n_rows])
+    seconds = time.process_time() - start
+    Z = bind.transform_modalities(X_held_out)
+    return {"mrr": round(float(mean_reciprocal_rank(Z)), 5), "fit seconds": round(seconds, 2)}
+
+
+def report(results):
+    tasks = [task for task in TASKS if f"{task}/{DEFAULT}" in results]
+    rows = []
+    for variant in VARIANTS:
+        cells, times = [], []
+        for task in tasks:
+            runs, base = (results.get(f"{task}/{v}", {}) for v in (variant, DEFAULT))
+            shared = [seed for seed in runs if seed in base]
+            if not shared:
+                cells.append("")
+                continue
+            ours, theirs = ([r[s]["mrr"] for s in shared] for r in (runs, base))
+            mean = np.mean(np.subtract(ours, theirs))
+            cells.append(number(np.mean(ours)) if variant == DEFAULT else number(mean, sign=True))
+            times += [runs[s]["fit seconds"] / base[s]["fit seconds"] for s in shared]
+        if times:
+            rows.append([variant, *cells, number(np.median(times), 1)])
+    draws = min(len(runs) for runs in results.values())
+    title = f"Mean reciprocal rank of held-out rows and changes of it, {draws} splits"
+    yield Table(title, ["changed", *tasks, "times as long"], rows, "changes")
+
+
+def cases(pairs):
+    return {f"{t}/{v}": {"task": t, "params": VARIANTS[v]} for t, v in pairs}
+
+
+BENCHMARK = Benchmark(
+    "bench_ablation",
+    one_draw,
+    cases([(task, variant) for task in TASKS for variant in VARIANTS]),
+    3,
+    report,
+    smoke_cases=cases([("digits", DEFAULT), ("digits", "the same, falling as a cosine")]),
+    settings=SETTINGS,
+    smoke_settings=SMOKE_SETTINGS,
+)
+
+if __name__ == "__main__":
+    main(BENCHMARK, __doc__)
