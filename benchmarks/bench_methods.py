@@ -70,19 +70,18 @@ def choose(method, stages, pairs, X, settings, seed):
         Training rows, a part of which is held out.
     """
     X_fit, X_held_out = train_test_split(X, test_size=settings["validation"], random_state=seed)
-    best, width, scores = {}, None, {}
+    best, width, tried, n_fits = {}, None, [], 0
     for stage in stages:
         grid = {k: list(X.names) if v == EACH_MODALITY else v for k, v in stage.items()}
         for changed in ParameterGrid(grid):
             setting = {**best, **changed}
             model = method.make(settings, seed, **setting).fit(X_fit)
+            n_fits += 1
             for width in method.widths or (None,):
                 Z = embed(model, X_held_out, width)
-                score = search(Z, pairs, method.product)["mrr"]
-                scores[(*setting.items(), width)] = score
-        *items, width = max(scores, key=scores.get)
-        best = dict(items)
-    return best, width, len({key[:-1] for key in scores})
+                tried.append((search(Z, pairs, method.product)["mrr"], setting, width))
+        _, best, width = max(tried, key=lambda one: one[0])
+    return best, width, n_fits
 
 
 def probes(Z_train, y_train, Z_test, y_test):
