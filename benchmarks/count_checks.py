@@ -1,7 +1,7 @@
 """How many of scikit-learn's estimator checks run, and how many pass?
 
-"Passes check_estimator" says little alone: tags can switch most checks off. So both classes are
-checked in their plain form, a single 2-D array, with default parameters, and all counts are stored.
+"Passes check_estimator" says little alone: tags can switch most checks off. So every estimator is
+checked in its plain form, a single 2-D array, with default parameters, and all counts are stored.
 
     python benchmarks/count_checks.py
 """
@@ -44,12 +44,13 @@ def main():
     options = parser(__doc__.splitlines()[0]).parse_args()
     import torch
 
-    from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer
+    import skcentrobind
 
+    names = [name for name in skcentrobind.__all__ if name.endswith("BindTransformer")]
     torch.set_num_threads(1)  # the data of the checks are tiny
     rows = []
     print("estimator                   output | checks passed failed skipped | seconds")
-    for cls in (CentroBindTransformer, FixedAnchorBindTransformer):
+    for cls in (getattr(skcentrobind, name) for name in names):
         for output in OUTPUTS:
             start = time.perf_counter()
             quick = {"max_epochs": 1} if options.smoke else {}

@@ -12,6 +12,15 @@ from skcentrobind.losses import AnchorLoss
     freeze_anchor : bool, default=True
         Whether the encoders of the anchors stay as pre-training left them, or as they were drawn
         if there is none. False trains them together with the others.
+    direction : {"both", "from_anchor", "to_anchor"}, default="both"
+        Who looks for whom in the loss.
+
+        "both" is the sum of the two others, as in ImageBind and LanguageBind.
+
+        "from_anchor" lets each anchor look for its own row of the other modality among those of
+        the batch, as in equation (3) of the paper.
+
+        "to_anchor" lets each row of the other modality look for its own anchor, as in UniBind.
     """,
     pretrain_epochs=20,
 )
@@ -19,10 +28,10 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     r"""Bind all modalities to one or several fixed anchor modalities.
 
     The baseline of ImageBind and LanguageBind, called FABind in the paper. Every encoder but the
-    anchor's minimises the symmetric InfoNCE between the anchor's embeddings of the augmented rows
-    and its own of the clean rows. What the anchor modality does not show, the others cannot
-    learn, so the choice of the anchor decides how good the space is; see
-    `CentroBindTransformer`, which needs none.
+    anchor's minimises the InfoNCE between the anchor's embeddings of the augmented rows and its
+    own of the clean rows, in both directions unless `direction` says otherwise. What the anchor
+    modality does not show, the others cannot learn, so the choice of the anchor decides how good
+    the space is; see `CentroBindTransformer`, which needs none.
 
     Parameters
     ----------
@@ -44,7 +53,8 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     Notes
     -----
     Samples that lack the anchor modality teach nothing. With a single modality there is nothing
-    to bind; its encoder learns from its own augmented rows.
+    to bind; its encoder learns from its own augmented rows. Pre-training is symmetric, whatever
+    `direction` is.
 
     References
     ----------
@@ -74,6 +84,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         learn_temperature=False,
         regularizers=None,
         freeze_anchor=True,
+        direction="both",
         augmentation="gaussian",
         augmentation_scale=0.3,
         standardize=True,
@@ -98,4 +109,4 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     def _make_loss(self, temperature):
         """Return the loss towards the chosen modalities."""
         anchor = FixedAnchor(self.anchor, freeze=bool(self.freeze_anchor))
-        return AnchorLoss(anchor, temperature, bounded=anchor.bounded)
+        return AnchorLoss(anchor, temperature, bounded=anchor.bounded, direction=self.direction)

@@ -124,6 +124,10 @@ RULES = {
     "n_iter_no_change": _int_from(1),
     "detach_anchor": _FLAG,
     "freeze_anchor": _FLAG,
+    "direction": (
+        lambda v: isinstance(v, str) and v in ("both", "from_anchor", "to_anchor"),
+        "'both', 'from_anchor' or 'to_anchor'",
+    ),
     "device": (
         lambda v: isinstance(v, str | torch.device),
         "'auto' or a device such as 'cpu' or 'cuda:1'",

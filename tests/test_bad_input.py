@@ -323,6 +323,9 @@ OTHER = {
     "freeze_anchor": (
         lambda: fixed(freeze_anchor=None).fit(DATA), V, ["freeze_anchor=None", "True or False"],
     ),
+    "direction": (
+        lambda: fixed(direction="from").fit(DATA), V, ["direction='from'", "'from_anchor' or"],
+    ),
     "nothing to train": (
         lambda: centro(encoder="identity").fit([AUDIO, AUDIO + 1]), V,
         ["nothing to train", "'identity' or frozen", "encoder='residual'"],

@@ -58,6 +58,7 @@ EFFECTS = {
     "augmentation_scale": (0.9, {}),
     "batch_size": (10, {}),
     "detach_anchor": (True, {}),
+    "direction": ("to_anchor", {}),
     "early_stopping": (True, {}),
     "encoder": ("mlp", {}),
     "freeze_anchor": (False, {}),
@@ -1011,7 +1012,13 @@ def test_classes_have_the_same_defaults_but_for_their_own_parameters():
     )
     differ = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
     assert differ == {"pretrain_epochs"}
-    assert ours.keys() ^ theirs.keys() == {"aggregator", "detach_anchor", "anchor", "freeze_anchor"}
+    assert ours.keys() ^ theirs.keys() == {
+        "aggregator",
+        "detach_anchor",
+        "anchor",
+        "freeze_anchor",
+        "direction",
+    }
 
 
 def test_data_of_the_fixtures_are_what_the_tests_assume():

@@ -16,6 +16,7 @@ from skcentrobind.anchors import BaseAnchor, MeanAnchor, Target
 from skcentrobind.losses import AnchorLoss, _functional, anchor_info_nce, info_nce
 
 fast = settings(deadline=None, max_examples=40)
+DIRECTIONS = ["both", "from_anchor", "to_anchor"]
 
 
 def nce_by_hand(queries, keys, temperature, rows):
@@ -33,19 +34,24 @@ def nce_by_hand(queries, keys, temperature, rows):
     return loss, grad_queries, grad_keys
 
 
-def by_hand(z, a, temperature, present=None, weights=None):
-    """Both directions for every modality; gradients of the weighted sum of the losses."""
+def by_hand(z, a, temperature, present=None, weights=None, direction="both"):
+    """Loss of every modality; gradients of the weighted sum of the losses."""
     z, a = np.asarray(z, dtype=np.float64), np.asarray(a, dtype=np.float64)
     weights = np.ones(len(z)) if weights is None else np.asarray(weights)
     losses, grad_z, grad_a = np.zeros(len(z)), np.zeros_like(z), np.zeros_like(a)
     for m, z_m in enumerate(z):
         a_m, grad_a_m = (a, grad_a) if a.ndim == 2 else (a[m], grad_a[m])
         rows = [k for k in range(len(z_m)) if present is None or present[m][k]]
-        to_z, g_query_a, g_key_z = nce_by_hand(a_m, z_m, temperature, rows)
-        to_a, g_query_z, g_key_a = nce_by_hand(z_m, a_m, temperature, rows)
-        losses[m] = to_z + to_a
-        grad_z[m] += weights[m] * (g_query_z + g_key_z)
-        grad_a_m += weights[m] * (g_query_a + g_key_a)
+        if direction in ("both", "from_anchor"):
+            loss, grad_queries, grad_keys = nce_by_hand(a_m, z_m, temperature, rows)
+            losses[m] += loss
+            grad_z[m] += weights[m] * grad_keys
+            grad_a_m += weights[m] * grad_queries
+        if direction in ("both", "to_anchor"):
+            loss, grad_queries, grad_keys = nce_by_hand(z_m, a_m, temperature, rows)
+            losses[m] += loss
+            grad_z[m] += weights[m] * grad_queries
+            grad_a_m += weights[m] * grad_keys
     return losses, grad_z, grad_a
 
 
@@ -100,6 +106,7 @@ def problems(draw):
         "temperature": temperature,
         "present": present if masked else None,
         "weights": rng.normal(size=n_modalities),
+        "direction": draw(st.sampled_from(DIRECTIONS)),
     }
 
 
@@ -128,22 +135,23 @@ def test_float32_is_as_accurate_as_its_logits(problem, chunk_size, bounded):
 
 
 @functools.cache
-def tile_problem(masked, shared):
+def tile_problem(masked, shared, direction):
     rng = np.random.default_rng(0)
     z = unit(rng, 3, 37, 4)
     a = z.mean(axis=0) if shared else unit(rng, 3, 37, 4)
     present = rng.random((3, 37)) < [[0.9], [0.02], [0.5]] if masked else None
-    return z, a, present, by_hand(z, a, 0.1, present)
+    return z, a, present, by_hand(z, a, 0.1, present, direction=direction)
 
 
 @pytest.mark.parametrize("tile_size", [1, 37 * 16, 2 * 37 * 16, 37 * 37, 2 * 37 * 37])
 @pytest.mark.parametrize("keep_size", [0, 2**22])
 @pytest.mark.parametrize(("masked", "shared"), [(True, False), (False, True)])
-def test_blocks_and_tiles_add_up(tile_size, keep_size, masked, shared):
-    z, a, present, expected = tile_problem(masked, shared)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_blocks_and_tiles_add_up(tile_size, keep_size, masked, shared, direction):
+    z, a, present, expected = tile_problem(masked, shared, direction)
     with mock.patch.multiple(_functional, _TILE_SIZE=tile_size, _KEEP_SIZE=keep_size):
         for bounded in (True, False):
-            got = compute(z, a, 0.1, present=present, bounded=bounded)
+            got = compute(z, a, 0.1, present=present, bounded=bounded, direction=direction)
             for ours, theirs in zip(got, expected, strict=True):
                 assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
@@ -166,12 +174,14 @@ def test_large_batches(bounded, chunk_size):
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("chunk_size", [None, 2])
 @pytest.mark.parametrize("bounded", [True, False])
-def test_gradcheck(shared, masked, chunk_size, bounded):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_gradcheck(shared, masked, chunk_size, bounded, direction):
     rng = np.random.default_rng(0)
     z = torch.tensor(unit(rng, 2, 5, 3), requires_grad=True)
     a = torch.tensor(unit(rng, 5, 3) if shared else unit(rng, 2, 5, 3), requires_grad=True)
     present = torch.tensor(rng.random((2, 5)) < 0.7) if masked else None
     options = {"present": present, "chunk_size": chunk_size, "bounded": bounded}
+    options["direction"] = direction
     assert torch.autograd.gradcheck(lambda z, a: anchor_info_nce(z, a, 0.3, **options), (z, a))
 
 
@@ -233,17 +243,19 @@ def test_info_nce_equals_loops(seed, batch, temperature):
 @pytest.mark.parametrize("temperature", [1e-3, 5e-3, 1 / 50, 1 / 41, 1 / 40])
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("masked", [False, True])
-def test_extreme_logits_in_float32(temperature, sign, masked):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_extreme_logits_in_float32(temperature, sign, masked, direction):
     rng = np.random.default_rng(0)
     for z in (unit(rng, 2, 12, 4), np.broadcast_to(unit(rng, 4), (2, 12, 4))):
         z = z.astype(np.float32)
         a = 2 * sign * z[0]
         present = rng.random((2, 12)) < 0.6 if masked else None
-        expected = by_hand(z, a, temperature, present)
+        expected = by_hand(z, a, temperature, present, direction=direction)
         long = {"a": 20 * a, "temperature": 20 * temperature}  # the same logits
         expected_of_long = expected[0], expected[1], expected[2] / 20
         for chunk_size in (None, 5):
             options = {"present": present, "chunk_size": chunk_size, "dtype": torch.float32}
+            options["direction"] = direction
             for bounded in (True, False):
                 got = compute(z, a, temperature, bounded=bounded, **options)
                 assert_close_in_float32(got, expected, temperature)
@@ -265,6 +277,7 @@ def test_order_of_samples_and_modalities_does_not_matter(problem, chunk_size, se
         "temperature": problem["temperature"],
         "present": None if present is None else present[order_m][:, order],
         "weights": problem["weights"][order_m],
+        "direction": problem["direction"],
     }
     plain, permuted = (compute(**p, chunk_size=chunk_size) for p in (problem, moved))
     error = 1e-12 / problem["temperature"] ** 2
@@ -310,6 +323,29 @@ def test_loss_to_the_centroid_lies_below_the_mean_of_the_pairwise_losses(
         assert centroid >= np.mean(pairwise) - np.mean(slack) - 1e-10
         if n_modalities == 1:
             assert_allclose(centroid, np.mean(pairwise), atol=1e-10)
+
+
+@fast
+@given(problems(), st.booleans())
+def test_the_directions_add_up_to_both(problem, bounded):
+    both, one, other = (
+        compute(**{**problem, "direction": direction}, bounded=bounded) for direction in DIRECTIONS
+    )
+    for total, *parts in zip(both, one, other, strict=True):
+        error = 1e-12 / problem["temperature"] ** 2
+        assert_allclose(np.sum(parts, axis=0), total, rtol=1e-9, atol=error)
+
+
+@fast
+@given(problems())
+def test_the_directions_exchange_rows_and_anchors(problem):
+    # What rows are to anchors in one direction, anchors are to rows in the other.
+    z, a = problem["z"], np.broadcast_to(problem["a"], problem["z"].shape)
+    one = compute(**{**problem, "a": a, "direction": "from_anchor"})
+    other = compute(**{**problem, "z": a, "a": z, "direction": "to_anchor"})
+    error = 1e-12 / problem["temperature"] ** 2
+    for ours, theirs in zip(one, [other[0], other[2], other[1]], strict=True):
+        assert_allclose(ours, theirs, rtol=1e-9, atol=error)
 
 
 @pytest.mark.parametrize("bounded", [True, False])
@@ -365,6 +401,8 @@ def test_bad_settings_are_refused():
     for chunk_size in (0, -2):
         with pytest.raises(ValueError, match=f"chunk_size must be at least 1.* got {chunk_size}"):
             anchor_info_nce(z, z[0], chunk_size=chunk_size)
+    with pytest.raises(ValueError, match=r"direction must be one of \['both'.* got 'forth'"):
+        anchor_info_nce(z, z[0], direction="forth")
 
 
 # --- AnchorLoss ---------------------------------------------------------------------------
@@ -380,20 +418,21 @@ class TwoTargets(BaseAnchor):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("detach", [False, True])
-def test_anchor_loss_sums_over_targets(masked, detach):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_anchor_loss_sums_over_targets(masked, detach, direction):
     rng = np.random.default_rng(0)
     z, z_aug = (torch.tensor(unit(rng, 3, 7, 4), requires_grad=True) for _ in range(2))
     present = rng.random((3, 7)) < 0.5 if masked else None
     first, rest = z_aug.detach()[1], z_aug.detach().flip(0)
     both = None if present is None else present[[0, 2]] & present[1]
     members = z.detach()[[0, 2]]
-    one, one_z, one_a = by_hand(members, first, 0.2, both)
-    two, two_z, two_a = by_hand(z.detach(), rest, 0.2, present)
+    one, one_z, one_a = by_hand(members, first, 0.2, both, direction=direction)
+    two, two_z, two_a = by_hand(z.detach(), rest, 0.2, present, direction=direction)
     grad_z, grad_aug = 2 * two_z, 2 * two_a[::-1]
     grad_z[[0, 2]] += 0.25 * one_z
     grad_aug[1] += 0.25 * one_a
 
-    loss = AnchorLoss(TwoTargets(), 0.2, detach_anchor=detach)
+    loss = AnchorLoss(TwoTargets(), 0.2, detach_anchor=detach, direction=direction)
     value = loss(z, z_aug, None if present is None else torch.tensor(present), torch.Generator())
     value.backward()
     assert value.shape == ()

@@ -94,14 +94,17 @@ def test_bad_temperatures(given, learn, message):
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("bounded", [True, False])
 @pytest.mark.parametrize("shape", [(), (3,)])
-def test_gradient_of_the_temperature(shared, masked, bounded, shape):
+@pytest.mark.parametrize("direction", ["both", "from_anchor", "to_anchor"])
+def test_gradient_of_the_temperature(shared, masked, bounded, shape, direction):
     rng = np.random.default_rng(0)
     z, a = unit(rng, 3, 5, 3), unit(rng, 5, 3) if shared else unit(rng, 3, 5, 3)
     present = torch.tensor(rng.random((3, 5)) < 0.7) if masked else None
     t = torch.tensor(rng.uniform(0.2, 0.8, size=shape), requires_grad=True)
 
     def loss(z, a, t):
-        return anchor_info_nce(z, a, t, present=present, chunk_size=2, bounded=bounded)
+        return anchor_info_nce(
+            z, a, t, direction=direction, present=present, chunk_size=2, bounded=bounded
+        )
 
     assert torch.autograd.gradcheck(loss, (z, a, t))
 

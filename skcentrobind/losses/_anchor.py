@@ -6,7 +6,7 @@ from skcentrobind.losses._temperature import of_members
 
 
 class AnchorLoss(BaseLoss):
-    """Sum over the modalities of the symmetric InfoNCE to their anchor.
+    """Sum over the modalities of the InfoNCE to their anchor, by default in both directions.
 
     Parameters
     ----------
@@ -19,6 +19,8 @@ class AnchorLoss(BaseLoss):
         Whether the anchor is a constant for the gradient.
     bounded : bool, default=False
         Whether anchors are at most 2 long, see `anchor_info_nce`.
+    direction : {"both", "from_anchor", "to_anchor"}, default="both"
+        Whether anchors look for rows, rows for anchors, or both, see `anchor_info_nce`.
 
     References
     ----------
@@ -35,11 +37,12 @@ class AnchorLoss(BaseLoss):
     True
     """
 
-    def __init__(self, anchor, temperature, detach_anchor=False, bounded=False):
+    def __init__(self, anchor, temperature, detach_anchor=False, bounded=False, direction="both"):
         super().__init__(temperature)
         self.anchor = anchor
         self.detach_anchor = detach_anchor
         self.bounded = bounded
+        self.direction = direction
 
     def prepare(self, names):
         """Introduce the modalities to the temperature and to the anchor."""
@@ -60,7 +63,7 @@ class AnchorLoss(BaseLoss):
         return self.anchor.frozen_step
 
     def forward(self, z, z_augmented, present, generator):
-        """Equation (8) of the paper, summed over the modalities."""
+        """Equation (8) of the paper or one half of it, summed over the modalities."""
         temperature, terms = self.temperature.value(), []
         for target in self.anchor.targets(z_augmented, present, generator):
             anchor = target.embeddings.detach() if self.detach_anchor else target.embeddings
@@ -69,6 +72,7 @@ class AnchorLoss(BaseLoss):
                 members,
                 anchor,
                 of_members(temperature, target.members),
+                direction=self.direction,
                 present=_rows(present, target),
                 bounded=self.bounded,
             )

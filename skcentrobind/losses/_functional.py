@@ -18,6 +18,9 @@ _TILE_SIZE = 2**18
 # the tiles to the second one; beyond, they are computed anew.
 _KEEP_SIZE = 2**22
 
+# With one query a row of the logits: whether the rows and whether the columns take a softmax.
+_SOFTMAX_OF = {"both": (True, True), "from_anchor": (False, True), "to_anchor": (True, False)}
+
 
 def info_nce(queries, keys, temperature=0.2):
     r"""InfoNCE loss of queries that look for their own key among all keys.
@@ -53,15 +56,23 @@ def info_nce(queries, keys, temperature=0.2):
 
 
 def anchor_info_nce(
-    embeddings, anchor, temperature=0.2, *, present=None, chunk_size=None, bounded=False
+    embeddings,
+    anchor,
+    temperature=0.2,
+    *,
+    direction="both",
+    present=None,
+    chunk_size=None,
+    bounded=False,
 ):
-    r"""Symmetric InfoNCE between an anchor and every modality, all modalities at once.
+    r"""InfoNCE between an anchor and every modality, all modalities at once.
 
     With logits :math:`s_{kj} = z_{m,k} \cdot a_j / \tau` the loss of modality m is
     :math:`\frac{1}{B}\sum_k [\log\sum_j e^{s_{kj}} + \log\sum_j e^{s_{jk}} - 2 s_{kk}]`: the sum of
     both directions of InfoNCE. Its gradient with respect to the logits is the sum of the row-wise
     and the column-wise softmax minus twice the identity, divided by B. Both come out of the same
-    exponentials, so loss and gradient are computed together, tile by tile.
+    exponentials, so loss and gradient are computed together, tile by tile. One direction alone has
+    one softmax and the identity once.
 
     Parameters
     ----------
@@ -72,6 +83,15 @@ def anchor_info_nce(
     temperature : float or Tensor of shape () or (n_modalities,), default=0.2
         Divides the inner products; one for all modalities, or one for each. A tensor may be
         learned.
+    direction : {"both", "from_anchor", "to_anchor"}, default="both"
+        Who looks for whom.
+
+        "both" is the sum of the two others.
+
+        "from_anchor" lets each anchor look for its own row among those of the modality:
+        `info_nce(anchor, z)`.
+
+        "to_anchor" lets each row of the modality look for its own anchor: `info_nce(z, anchor)`.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Where False, the row leaves both the rows and the columns of its modality's logits, and
         the mean runs over the rows that stay. None means that all are present. A modality with
@@ -92,10 +112,16 @@ def anchor_info_nce(
         Loss of each modality, in nats. Differentiable once, in `embeddings`, `anchor` and
         `temperature`.
 
+    Raises
+    ------
+    ValueError
+        If `temperature`, `direction` or `chunk_size` cannot be used.
+
     References
     ----------
     Jeong et al., "Anchors Aweigh! Sail for Optimal Unified Multi-Modal Representations",
-    `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equations (8), (9a) and (9b).
+    `arXiv:2410.02086 <https://arxiv.org/abs/2410.02086>`_, equations (8), (9a), which is
+    "from_anchor", and (9b), which is "to_anchor".
 
     Examples
     --------
@@ -109,9 +135,12 @@ def anchor_info_nce(
     """
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1 or None, got {chunk_size!r}.")
+    if direction not in _SOFTMAX_OF:
+        raise ValueError(f"direction must be one of {list(_SOFTMAX_OF)}, got {direction!r}.")
     scale, moderate = _scale(temperature, embeddings)
     plain = bounded and moderate
-    return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, chunk_size, plain)
+    softmax_of = _SOFTMAX_OF[direction]
+    return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, softmax_of, chunk_size, plain)
 
 
 def _scale(temperature, embeddings):
@@ -140,7 +169,7 @@ class _AnchorInfoNCE(torch.autograd.Function):
     """Loss and gradient in one sweep; backward only multiplies by the incoming gradient."""
 
     @staticmethod
-    def forward(ctx, z, a, scale, present, chunk_size, plain):
+    def forward(ctx, z, a, scale, present, softmax_of, chunk_size, plain):
         n_modalities, batch, _ = z.shape
         need_grad = any(ctx.needs_input_grad[:3])
         mask = None if present is None else present.to(z.dtype)
@@ -157,6 +186,7 @@ class _AnchorInfoNCE(torch.autograd.Function):
                 a if a.ndim == 2 else a[m : m + step],
                 scale[m : m + step, None, None] if each else scale,
                 None if mask is None else mask[m : m + step],
+                softmax_of,
                 tiles,
                 keep,
                 plain,
@@ -185,30 +215,18 @@ class _AnchorInfoNCE(torch.autograd.Function):
         else:
             grad_a = grad_a * weight[:, None, None]
         grad_scale = None if grad_scale is None else grad_losses * grad_scale
-        return grad_z * weight[:, None, None], grad_a, grad_scale, None, None, None
+        return grad_z * weight[:, None, None], grad_a, grad_scale, None, None, None, None
 
 
-def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
+def _block(z, a, scale, mask, softmax_of, tiles, keep, plain, need_grad):
     """Losses of a block of modalities and their gradients in z and in each modality's anchor.
 
     The gradients lack the factor scale, and 1 / batch where there is no mask.
     """
-    scaled = z * scale
-    # First sweep: the normaliser of every row and of every column of the logits.
-    rows, cols, kept = [], [], []
-    for tile in tiles:
-        logits = _tile_logits(scaled, a, mask, tile, plain)
-        rows.append(logits.sum(dim=-1) if plain else logits.logsumexp(dim=-1))
-        cols.append(logits.sum(dim=-2) if plain else logits.logsumexp(dim=-2))
-        kept.append(logits if keep else None)
-    row = reduce(torch.add if plain else torch.logaddexp, rows)  # (block, batch)
-    col = _join(cols, dim=-1)
-    if plain and mask is not None:
-        # Rows that are absent sum to 0; any positive number keeps the logarithm finite.
-        row, col = row + (1 - mask), col + (1 - mask)
-
-    normaliser = row.log() + col.log() if plain else row + col
-    per_row = normaliser.sub_((scaled * a).sum(dim=-1), alpha=2)  # minus the positives
+    scaled, n_positives = z * scale, sum(softmax_of)
+    sums, kept = _normalisers(scaled, a, mask, softmax_of, tiles, keep, plain)
+    normaliser = reduce(torch.add, [s.log() if plain else s for s in sums.values()])
+    per_row = torch.sub(normaliser, (scaled * a).sum(dim=-1), alpha=n_positives)
     if mask is None:
         losses = per_row.mean(dim=-1)
     else:
@@ -217,29 +235,63 @@ def _block(z, a, scale, mask, tiles, keep, plain, need_grad):
     if not need_grad:
         return losses, z.new_empty(0), z.new_empty(0)
 
-    # Second sweep: softmax over rows plus softmax over columns, times the other side. The
-    # positives enter with weight -2 on the diagonal.
+    # Second sweep: the softmaxes, times the other side. The positives enter on the diagonal, with
+    # weight -1 for each softmax.
     if plain:
-        row, col = row.reciprocal_(), col.reciprocal_()
+        sums = {dim: s.reciprocal_() for dim, s in sums.items()}
     grad_z, grads_a = None, []
     for tile, logits in zip(tiles, kept, strict=True):
         if logits is None:
             logits = _tile_logits(scaled, a, mask, tile, plain)
-        if plain:
-            both = logits.mul_(row.unsqueeze(-1) + col[:, tile].unsqueeze(-2))
-        else:
-            both = (logits - row.unsqueeze(-1)).exp_()
-            both += logits.sub_(col[:, tile].unsqueeze(-2)).exp_()
-            if mask is not None:
-                both *= mask[:, :, None] * mask[:, None, tile]
-        part = matmul(both, a[..., tile, :])
+        softmax = _softmax(logits, sums, mask, tile, plain)
+        part = matmul(softmax, a[..., tile, :])
         grad_z = part if grad_z is None else grad_z.add_(part)
-        grads_a.append(matmul(z.transpose(1, 2), both))
-    grad_z = grad_z.sub_(a, alpha=2)
-    grad_a = _join(grads_a, dim=-1).transpose(1, 2).contiguous().sub_(z, alpha=2)
+        grads_a.append(matmul(z.transpose(1, 2), softmax))
+    grad_z = grad_z.sub_(a, alpha=n_positives)
+    grad_a = _join(grads_a, dim=-1).transpose(1, 2).contiguous().sub_(z, alpha=n_positives)
     if mask is not None:
         grad_z, grad_a = grad_z * share[..., None], grad_a * share[..., None]
     return losses, grad_z, grad_a
+
+
+def _normalisers(scaled, a, mask, softmax_of, tiles, keep, plain):
+    """First sweep: the normalisers of rows and columns of the logits that `softmax_of` asks for.
+
+    They come by the dimension summed over, -1 for rows, each of shape (block, batch), sums of
+    exponentials if `plain` and their logarithms if not; then the logits of each tile or None.
+    """
+    parts = {dim: [] for dim, wanted in zip((-1, -2), softmax_of, strict=True) if wanted}
+    kept = []
+    for tile in tiles:
+        logits = _tile_logits(scaled, a, mask, tile, plain)
+        for dim, of_tiles in parts.items():
+            of_tiles.append(logits.sum(dim=dim) if plain else logits.logsumexp(dim=dim))
+        kept.append(logits if keep else None)
+    sums = {}
+    if -1 in parts:
+        sums[-1] = reduce(torch.add if plain else torch.logaddexp, parts[-1])
+    if -2 in parts:
+        sums[-2] = _join(parts[-2], dim=-1)
+    if plain and mask is not None:
+        # Rows that are absent sum to 0; any positive number keeps the logarithm finite.
+        sums = {dim: s + (1 - mask) for dim, s in sums.items()}
+    return sums, kept
+
+
+def _softmax(logits, sums, mask, tile, plain):
+    """Softmax over rows, over columns, or their sum, of one tile, (block, batch, chunk).
+
+    `logits` are overwritten; `sums` are reciprocals if `plain`.
+    """
+    sides = [s.unsqueeze(-1) if dim == -1 else s[:, tile].unsqueeze(-2) for dim, s in sums.items()]
+    if plain:
+        return logits.mul_(reduce(torch.add, sides))
+    *others, last = sides
+    parts = [(logits - side).exp_() for side in others]
+    softmax = reduce(torch.Tensor.add_, parts, logits.sub_(last).exp_())
+    if mask is not None:
+        softmax *= mask[:, :, None] * mask[:, None, tile]
+    return softmax
 
 
 def _join(parts, dim):
