@@ -38,8 +38,8 @@ for file in files.values():
 # %%
 # Fit
 # ---
-# ``mmap_mode="r"`` opens a file without reading it. Every batch is drawn from all over the files, as
-# it would be from arrays in memory, and the numbers are the same, bit for bit.
+# ``mmap_mode="r"`` opens a file without reading it. Every batch is drawn from all over the files,
+# as it would be from arrays in memory, and the numbers are the same, bit for bit.
 
 from skcentrobind import CentroBindTransformer, Modalities
 
@@ -64,8 +64,8 @@ print(f"{(folder / 'z.npy').stat().st_size / 1e6:.1f} MB of embeddings")
 # %%
 # Chunks from anywhere
 # --------------------
-# Where there are no files, as with a database or a stream, ``partial_fit`` takes one chunk after the
-# other. The first one fixes the standardisation, so let it be a fair sample.
+# Where there are no files, as with a database or a stream, ``partial_fit`` takes one chunk after
+# the other. The first one fixes the standardisation, so let it be a fair sample.
 
 
 def chunks(size):
