@@ -86,7 +86,7 @@ def _anonymous():
 
 
 def child(kind, size, folder):
-    """Run one case and print seconds and bytes."""
+    """Run one case and return seconds and bytes."""
     from skcentrobind import CentroBindTransformer
 
     if kind == "sparse":
@@ -117,11 +117,14 @@ def child(kind, size, folder):
     result["parameters_MB"] = 4e-6 * sum(p.numel() for p in bind.net_.module_.parameters())
     # Samples that find themselves among 1,000 show that something was learned.
     result["score_of_1000"] = bind.score({name: x[:1000] for name, x in X.items()})
-    print(json.dumps(result))
+    return result
 
 
-def measure(kind, size):
+def measure(kind, size, apart):
+    """Run `child`, in a process of its own if `apart`."""
     with tempfile.TemporaryDirectory() as folder:
+        if not apart:
+            return child(kind, size, folder)
         command = [sys.executable, __file__, "--child", json.dumps([kind, size, folder])]
         out = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(out.stdout.splitlines()[-1])
@@ -133,7 +136,7 @@ def main():
     options.add_argument("--only", choices=["sparse", "mapped"], help="the other kind stays stored")
     options = options.parse_args()
     if options.child:
-        child(*json.loads(options.child))
+        print(json.dumps(child(*json.loads(options.child))))
         return
     repeats = options.repeats or 1  # the mapped case writes and reads 20 GB
     rows = []
@@ -144,7 +147,7 @@ def main():
     print("transform: added MB, s   score")
     for kind, sizes in (SMOKE if options.smoke else {"sparse": SPARSE, "mapped": MAPPED}).items():
         for size in sizes if options.only in (None, kind) else ():
-            runs = [measure(kind, size) for _ in range(repeats)]
+            runs = [measure(kind, size, not options.smoke) for _ in range(repeats)]
             row = {"kind": kind, "n_samples": size[0], "width": size[1]}
             for key in ("stored_MB", "dense_MB", "parameters_MB", "score_of_1000"):
                 row[key] = median([run[key] for run in runs])

@@ -25,7 +25,7 @@ SMOKE = [(300, 3, 8, True)]
 
 
 def child(n_samples, n_modalities, n_components, subsets):
-    """Make one report and print seconds and bytes."""
+    """Make one report and return seconds and bytes."""
     from skcentrobind.metrics import retrieval_report
 
     rng = np.random.default_rng(0)
@@ -37,17 +37,17 @@ def child(n_samples, n_modalities, n_components, subsets):
     retrieval_report([z[:10] for z in Z])  # imports pandas
     start, start_cpu = time.perf_counter(), time.process_time()
     report = retrieval_report(Z, subsets=subsets)
-    result = {
+    return {
         "rows": len(report),
         "seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - start_cpu,
         "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         "mrr": report["mrr"].mean(),
     }
-    print(json.dumps(result))
 
 
-def measure(case):
+def measure(*case):
+    """Run `child` in a process of its own."""
     command = [sys.executable, __file__, "--child", json.dumps(case)]
     out = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(out.stdout.splitlines()[-1])
@@ -58,13 +58,13 @@ def main():
     options.add_argument("--child", help="for internal use")
     options = options.parse_args()
     if options.child:
-        child(*json.loads(options.child))
+        print(json.dumps(child(*json.loads(options.child))))
         return
     repeats = options.repeats or (1 if options.smoke else 3)
     rows = []
     print("samples   modalities   rows   seconds   seconds of cores   peak MB   mrr")
     for case in SMOKE if options.smoke else CASES:
-        runs = [measure(case) for _ in range(repeats)]
+        runs = [(child if options.smoke else measure)(*case) for _ in range(repeats)]
         figures = {key: median([run[key] for run in runs]) for key in runs[0]}
         figures["rows"] = runs[0]["rows"]
         n_samples, n_modalities, n_components, subsets = case

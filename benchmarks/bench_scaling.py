@@ -15,7 +15,7 @@ from _common import median, parser, store
 
 
 def child(n_samples, n_features, dtype, epochs):
-    """Fit once and print seconds and bytes."""
+    """Fit once and return seconds and bytes."""
     from skcentrobind import CentroBindTransformer, Modalities
 
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def child(n_samples, n_features, dtype, epochs):
     bind.fit(X)
     seconds = time.perf_counter() - start
     data = sum(x.nbytes for x in arrays)
-    print(json.dumps({"seconds": seconds, "added": _peak() - before, "data": data}))
+    return {"seconds": seconds, "added": _peak() - before, "data": data}
 
 
 def _resident():
@@ -59,6 +59,7 @@ def _peak():
 
 
 def measure(n_samples, n_features, dtype, epochs):
+    """Run `child` in a process of its own."""
     command = [sys.executable, __file__, "--child", str(n_samples), str(n_features), dtype]
     out = subprocess.run([*command, str(epochs)], check=True, capture_output=True, text=True)
     return json.loads(out.stdout.splitlines()[-1])
@@ -70,7 +71,7 @@ def main():
     options = options.parse_args()
     if options.child:
         n_samples, n_features, dtype, epochs = options.child
-        child(int(n_samples), int(n_features), dtype, int(epochs))
+        print(json.dumps(child(int(n_samples), int(n_features), dtype, int(epochs))))
         return
     smoke = options.smoke
     repeats = options.repeats or (1 if smoke else 5)
@@ -79,7 +80,8 @@ def main():
     print("samples   dtype    data MB   seconds   us per sample and epoch   added memory / data")
     for dtype in ("float64", "float32"):
         for n_samples in (600,) if smoke else (10_000, 20_000, 40_000, 80_000):
-            runs = [measure(n_samples, n_features, dtype, epochs) for _ in range(repeats)]
+            run = child if smoke else measure
+            runs = [run(n_samples, n_features, dtype, epochs) for _ in range(repeats)]
             seconds = median([run["seconds"] for run in runs])
             added = median([run["added"] / run["data"] for run in runs])
             rows.append(
