@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 _MAX_WIDTH = 10_000
 
 
-class WhiteningScaler(StandardScaler):
+class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):
     r"""Standardise features, then make them uncorrelated, as far as the rows can tell.
 
     With the correlation matrix S of n rows of p features, shrunk by the oracle approximating rule
@@ -98,4 +98,5 @@ def _shrinkage(covariance, n_rows):
     width = len(covariance)
     alpha, mu = np.mean(covariance**2), np.trace(covariance) / width
     spread = (n_rows + 1) * (alpha - mu**2 / width)
-    return 1.0 if spread == 0 else float(min((alpha + mu**2) / spread, 1.0))
+    # At least 0, but rounding may leave a tiny negative number where features are uncorrelated.
+    return 1.0 if spread <= 0 else float(min((alpha + mu**2) / spread, 1.0))

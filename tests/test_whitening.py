@@ -5,6 +5,8 @@ import pytest
 from conftest import draw
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.linalg import hadamard
+from sklearn import config_context
 from sklearn.covariance import oas
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
@@ -70,6 +72,26 @@ def test_a_repeated_feature_is_no_error():
     x = correlated(300)
     Z = whitener(np.column_stack([x, x])).transform(np.column_stack([x, x]))
     assert np.abs(Z).max() < 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_uncorrelated_features_are_only_scaled(seed):
+    rng = np.random.default_rng(seed)
+    signs = hadamard(8)[:, 1:4] * rng.uniform(0.1, 3, size=3) + rng.normal(size=3)
+    scaler = whitener(signs)
+    assert scaler.shrinkage_ == 1
+    assert_allclose(scaler.whitening_, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_output_containers_stay_outside(container):
+    pytest.importorskip(container)
+    X, _ = draw(60)
+    expected = binder().fit_transform(X)
+    with config_context(transform_output=container):
+        Z = binder().fit_transform(X)
+    assert type(Z).__module__.startswith(container)
+    assert_array_equal(Z.to_numpy(), expected)
 
 
 def test_other_offsets_and_units_change_nothing():
