@@ -1,13 +1,14 @@
 """Training with skorch: the only file that imports it."""
 
 import contextlib
+import copy
 import math
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring, PrintLog
 from skorch.helper import predefined_split
-from skorch.utils import TeeGenerator
+from skorch.utils import TeeGenerator, noop
 from tqdm import tqdm
 
 from skcentrobind._batches import EpochBatches
@@ -241,6 +242,22 @@ class ProgressBar(Callback):
         del self.bar_
 
 
+class StopEarly(EarlyStopping):
+    """Restores, with the weights, what the loss had learned: temperatures, weights of an anchor."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep the state of the loss of the best epoch."""
+        super().on_epoch_end(net, **kwargs)
+        if not self.misses_:
+            self.best_loss_ = copy.deepcopy(net.criterion_.state_dict())
+
+    def on_train_end(self, net, **kwargs):
+        """Go back to the best epoch, if there was one."""
+        super().on_train_end(net, **kwargs)
+        if self.best_epoch_:
+            net.criterion_.load_state_dict(self.best_loss_)
+
+
 def stop_early(data_valid, patience):
     """Return the split and the callback that end training when retrieval no longer improves.
 
@@ -255,23 +272,18 @@ def stop_early(data_valid, patience):
     -------
     train_split : callable
         For `BindNet(train_split=...)`.
-    callback : EarlyStopping
-        Restores the best weights at the end.
+    callback : StopEarly
     """
-    stop = EarlyStopping(
+    stop = StopEarly(
         monitor="valid_score",
         lower_is_better=False,
         patience=patience,
         threshold=1e-4,
         threshold_mode="abs",
         load_best=True,
-        sink=_silent,
+        sink=noop,
     )
     return predefined_split(data_valid), stop
-
-
-def _silent(*args, **kwargs):
-    """Say nothing."""
 
 
 def resolve_precision(precision, device):

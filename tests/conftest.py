@@ -81,5 +81,5 @@ def each(request):
 
 @pytest.fixture(params=["centro", "fixed"])
 def binder(request):
-    """Run the test once for each of the two classes."""
+    """Run the test once for each of the two classes that bind to an anchor."""
     return request.getfixturevalue(request.param)
