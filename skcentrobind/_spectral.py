@@ -40,7 +40,8 @@ class Spectrum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, matrix):
         """Return unit-length eigenvectors (batch, n), of either sign, and ascending eigenvalues."""
-        values, vectors = torch.linalg.eigh(matrix)
+        # It fails on NaN, which the direction, made of the embeddings, keeps for the loss to show.
+        values, vectors = torch.linalg.eigh(matrix.nan_to_num())
         ctx.save_for_backward(values, vectors)
         ctx.set_materialize_grads(False)
         return vectors[:, :, -1].clone(), values.clone()

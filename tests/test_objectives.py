@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
+from skorch.callbacks import Callback
 
 import skcentrobind
 from skcentrobind import (
@@ -142,6 +143,34 @@ def test_a_learned_temperature_stays_in_bounds(X, lr):
     ).fit(X)
     low, high = Temperature.bounds
     assert low * 0.999 <= bind.temperature_ <= high * 1.001
+
+
+def test_early_stopping_restores_the_temperature_of_the_best_epoch(X):
+    temperatures = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            temperatures.append(net.criterion_.temperature.values)
+
+    bind = CentroBindTransformer(
+        n_components=4,
+        learn_temperature=True,
+        learning_rate=0.1,
+        early_stopping=True,
+        validation_fraction=0.3,
+        n_iter_no_change=3,
+        callbacks=[Watch()],
+        random_state=0,
+    ).fit(X)
+    best = bind.n_iter_ - 4
+    assert bind.validation_scores_[best] == max(bind.validation_scores_)
+    assert bind.temperature_ == temperatures[best] != temperatures[-1]
+
+
+def test_divergence_is_named_when_the_temperature_is_learned(each, X):
+    bind = each(learn_temperature=True, learning_rate=1e30, batch_size=10)
+    with pytest.raises(ValueError, match="training diverged. Lower learning_rate"):
+        bind.fit(X)
 
 
 @pytest.mark.parametrize("cls", [CentroBindTransformer, PairwiseBindTransformer])

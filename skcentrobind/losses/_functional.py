@@ -1,5 +1,6 @@
 """Contrastive objectives as pure functions of tensors."""
 
+import math
 from functools import reduce
 
 import torch
@@ -154,7 +155,9 @@ def _scale(temperature, embeddings):
         scale = temperature.to(embeddings).reciprocal().expand(len(embeddings))
         if temperature.device.type != "cpu":
             return scale, False
-        return scale, _is_moderate(temperature.detach().min().item())
+        lowest = temperature.detach().min().item()
+        # A learned one is NaN once training has diverged, and so is the loss, which is reported.
+        return scale, not math.isnan(lowest) and _is_moderate(lowest)
     moderate = _is_moderate(temperature)
     return 1.0 / temperature, moderate
 
