@@ -158,8 +158,9 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Modalities as in `fit`. An item of a list or dict may be None, and a row NaN, where
             samples lack the modality; their block is then the mean of the modalities that they
             have.
-        out : array of shape of `Z`, default=None
-            Where to write, for example a memory map; a new array of float32 if None.
+        out : ndarray of shape of `Z`, default=None
+            Where to write, for example a memory map; a new array of float32 if None. Its numbers
+            may be of any floating-point type.
 
         Returns
         -------
@@ -174,7 +175,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         for rows in gen_batches(len(Z), _TRANSFORM_ROWS):
             blocks = self._encode_all(checked, present, rows)
             Z[rows] = _side_by_side(blocks, present[rows], self.output)
-        return keep_index(self, Z, X) if out is None else Z
+        return keep_index(self, Z, X)
 
     def transform_modalities(self, X):
         """Embed samples as one array a modality.
@@ -205,8 +206,9 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Rows of the modality.
         modality : str or int
             Its name or position.
-        out : array of shape (n_samples, n_components), default=None
-            Where to write, for example a memory map; a new array of float32 if None.
+        out : ndarray of shape (n_samples, n_components), default=None
+            Where to write, for example a memory map; a new array of float32 if None. Its numbers
+            may be of any floating-point type.
 
         Returns
         -------

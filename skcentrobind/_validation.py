@@ -117,11 +117,20 @@ def find_modality(names, modality):
 
 
 def check_out(out, shape):
-    """Return an array to write embeddings to, zeros if None is given."""
+    """Return an array to write embeddings to, zeros if None is given; refuse what cannot hold any."""
     if out is None:
         return np.zeros(shape, dtype=np.float32)
-    if getattr(out, "shape", None) != shape:
-        raise ValueError(f"out must be an array of shape {shape}, got {np.shape(out)}.")
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array of shape {shape}, got {type(out).__name__}.")
+    if out.shape != shape:
+        raise ValueError(f"out must be an array of shape {shape}, got {out.shape}.")
+    if out.dtype.kind != "f":
+        raise ValueError(
+            f"out must hold floating-point numbers, got dtype {out.dtype}, which would cut off the "
+            f"embeddings: use np.empty({shape}, dtype=np.float32)."
+        )
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; open a memory map with mode 'r+' or 'w+'.")
     return out
 
 

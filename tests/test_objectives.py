@@ -169,7 +169,7 @@ def test_early_stopping_restores_the_temperature_of_the_best_epoch(X):
 
 def test_divergence_is_named_when_the_temperature_is_learned(each, X):
     bind = each(learn_temperature=True, learning_rate=1e30, batch_size=10)
-    with pytest.raises(ValueError, match="training diverged. Lower learning_rate"):
+    with pytest.raises(ValueError, match="training diverged"):
         bind.fit(X)
 
 

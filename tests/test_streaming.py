@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -110,6 +111,36 @@ def test_transform_writes_into_an_array(arrays, mapped, tmp_path, output, monkey
     assert_allclose(file, expected, atol=1e-6)
     with pytest.raises(ValueError, match=r"out must be an array of shape \(40, \d+\), got \(40,\)"):
         bind.transform(mapped, out=file[:, 0])
+
+
+@pytest.mark.parametrize("method", ["transform", "transform_modality"])
+def test_arrays_that_cannot_be_written_to(arrays, tmp_path, method):
+    bind = binder(output="mean").fit(arrays)
+    X = [arrays] if method == "transform" else [arrays["text"], "text"]
+    write = getattr(bind, method)
+    expected = write(*X)
+    half = np.zeros((40, 8), np.float16)[:, ::2]  # neither contiguous nor float32
+    assert write(*X, out=half) is half
+    assert_allclose(half, expected, atol=1e-3)
+    for dtype in (int, bool, complex, object, "U9"):
+        with pytest.raises(ValueError, match="out must hold floating-point numbers, got dtype"):
+            write(*X, out=np.zeros((40, 4), dtype))
+    for other in (torch.zeros(40, 4), expected.tolist()):
+        with pytest.raises(TypeError, match=r"out must be a numpy array of shape \(40, 4\), got"):
+            write(*X, out=other)
+    np.save(tmp_path / "z.npy", expected)
+    with pytest.raises(ValueError, match=r"out is read-only.*'r\+'"):
+        write(*X, out=np.load(tmp_path / "z.npy", mmap_mode="r"))
+
+
+def test_an_array_to_write_to_keeps_the_index_of_frames(arrays):
+    index = pd.RangeIndex(100, 140)
+    X = {name: pd.DataFrame(x.reshape(40, -1), index=index) for name, x in arrays.items()}
+    bind = binder().set_output(transform="pandas").fit(X)
+    out = np.zeros((40, 16))
+    Z = bind.transform(X, out=out)
+    assert_array_equal(Z.index, index)
+    assert_array_equal(Z, out)
 
 
 def test_out_is_no_metadata():
