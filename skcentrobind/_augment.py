@@ -73,7 +73,7 @@ def augmentation(spec, name=None, is_sparse=False):
         raise ValueError(
             f"augmentation='marginal' does not fit modality '{name}', which is sparse: nearly all "
             "values that samples could lend are zero. Use 'mask' or 'gaussian', if need be for "
-            "this modality alone by a dict: augmentation={'name': 'mask', ...}."
+            f"this modality alone by a dict: augmentation={{{name!r}: 'mask', ...}}."
         )
     if spec is None or isinstance(spec, str):
         return (SPARSE_AUGMENTATIONS if is_sparse else AUGMENTATIONS).get(spec)

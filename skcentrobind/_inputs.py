@@ -164,6 +164,12 @@ def _refuse_other_forms(X):
             f"X is a {type(X).__name__}, expected a list or dict of arrays, Modalities, a "
             "DataFrame, or one array of shape (n_samples, n_features)."
         )
+    if sparse.issparse(X):
+        raise TypeError(
+            f"X is a {type(X).__name__} of shape {X.shape} alone. Sparse data are taken as "
+            "modalities of a list or dict: pass [X], or its parts as {'text': X[:, :100], ...}; or "
+            "use X.toarray()."
+        )
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(
             "X is a masked array, whose mask would be lost. Impute it, or fill the rows of samples "

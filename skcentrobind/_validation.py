@@ -117,7 +117,7 @@ def find_modality(names, modality):
 
 
 def check_out(out, shape):
-    """Return an array to write embeddings to, zeros if None is given; refuse what cannot hold any."""
+    """Return an array to write embeddings to, zeros for None; refuse what cannot hold any."""
     if out is None:
         return np.zeros(shape, dtype=np.float32)
     if not isinstance(out, np.ndarray):

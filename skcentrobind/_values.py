@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from skcentrobind._inputs import is_frame
+from skcentrobind._items import find_absent
 
 # Values looked at at a time when data are searched for NaN and infinity.
 _CHUNK_VALUES = 2**20
@@ -19,6 +20,11 @@ def plain_items(X, is_sparse):
     """Yield names and numeric arrays, CSR where the modality was sparse in fit."""
     for (name, array), wants_sparse in zip(X.items(), is_sparse, strict=False):
         if is_frame(array):
+            if hasattr(array, "sparse"):
+                raise TypeError(
+                    f"Modality '{name}' is a DataFrame of sparse columns. Pass it as a matrix, "
+                    "df.sparse.to_coo(), which stays sparse, or as df.sparse.to_dense()."
+                )
             array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
         if sparse.issparse(array) and not wants_sparse:
             raise TypeError(
@@ -26,6 +32,9 @@ def plain_items(X, is_sparse):
                 "fit on a sparse matrix."
             )
         if wants_sparse:
+            if not sparse.issparse(array):
+                # Once its zeros are gone, a NaN among them would be all that the row has.
+                check_finite(name, array, ~find_absent(array))
             array = sparse.csr_array(array)
             if not array.has_canonical_format:
                 # In a copy, since the matrix is the user's.
@@ -53,6 +62,7 @@ def check_values(X, present, reset):
 
 
 def check_finite(name, array, present):
+    """Refuse infinities, and NaN in rows that are present."""
     if array.dtype.kind != "f":
         return
     if sparse.issparse(array):

@@ -20,7 +20,7 @@ TABLE = {
     "_modalities": ("numpy scipy pandas", "_items"),
     "_inputs": ("numpy pandas scipy sklearn", "_items _modalities"),
     "_layout": ("numpy pandas scipy sklearn", "_modalities _inputs"),
-    "_values": ("numpy scipy sklearn", "_inputs"),
+    "_values": ("numpy scipy sklearn", "_items _inputs"),
     "_validation": ("numpy", "_items _modalities _inputs _layout _values"),
     "_apply": ("numpy scipy sklearn", "_items"),
     "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -271,7 +272,11 @@ def bad_text(row, value):
 @pytest.mark.parametrize(
     ("params", "text", "match"),
     [
-        ({"augmentation": "marginal"}, None, "'marginal' does not fit modality 'text'.*'mask'"),
+        (
+            {"augmentation": "marginal"},
+            None,
+            "'marginal' does not fit modality 'text'.*{'text': 'mask', ...}",
+        ),
         ({}, sparse.csr_array((40, 9)), "'text' holds nothing but zeros"),
         ({}, bad_text(7, np.inf), "'text' contains infinity.*row 7"),
         ({}, bad_text(4, np.nan), "'text' contains NaN in 1 of 6 values of row 4"),
@@ -293,8 +298,31 @@ def test_form_of_fit_is_kept():
         bind.transform(X)
     with pytest.raises(ValueError, match="8 features, but was fitted with 9"):
         bind.transform_modality(X["text"][:, :8].toarray(), "text")
-    with pytest.raises(TypeError, match="Sparse data was passed"):
-        bind.fit(X["text"])
+
+
+def test_sparse_data_in_forms_that_are_refused():
+    X = draw()
+    match = r"X is a csr_array of shape \(40, 9\) alone. Sparse.*pass \[X\].*toarray"
+    with pytest.raises(TypeError, match=match):
+        binder().fit(X["text"])
+    frame = pd.DataFrame.sparse.from_spmatrix(X["text"])
+    with pytest.raises(TypeError, match=r"'text' is a DataFrame of sparse columns.*to_coo"):
+        binder().fit(with_text(X, frame))
+    assert binder().fit(with_text(X, frame.sparse.to_dense())).n_iter_ == 3
+
+
+def test_dense_row_that_is_nan_in_part_after_a_sparse_fit():
+    X = draw()
+    bind = binder().fit(X)
+    dense = X["text"].toarray()
+    dense[3], dense[7] = np.nan, 0
+    dense[7, 2] = np.nan
+    with pytest.raises(ValueError, match="'text' contains NaN in 1 of 9 values of row 7"):
+        bind.transform(with_text(X, dense))
+    with pytest.raises(ValueError, match="'text' contains NaN in 1 of 9 values of row 7"):
+        bind.transform_modality(dense, "text")
+    dense[7, 2] = 0
+    assert np.flatnonzero(np.isnan(bind.transform_modality(dense, "text"))[:, 0]).tolist() == [3]
 
 
 # --- memory -------------------------------------------------------------------------------
