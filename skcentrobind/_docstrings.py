@@ -140,8 +140,8 @@ feature_names_in_ : ndarray of str of shape (n_features_in_,)
     Names of the columns, if X was a DataFrame; "modality/feature" with two-level columns.
 encoders_ : dict of str to Module
     Trained encoders, from prepared float32 rows to unit-length embeddings.
-scalers_ : dict of str to StandardScaler, MaxAbsScaler or None
-    How the rows of each modality are prepared.
+scalers_ : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
+    How the rows of each modality are prepared: `standardize=True`, "whiten", sparse, not at all.
 net_ : skorch.NeuralNet
     The net that was trained.
 loss_curve_ : list of float

@@ -57,11 +57,12 @@ _HEADER = {
     "device": str,
     "history": list,
 }
-# Kind of scaler -> its arrays, one number a feature, but for the matrix.
+# Kind of scaler -> its arrays and their numbers of axes, each as long as there are features.
+_STANDARD = {"mean_": 1, "var_": 1, "scale_": 1}
 _SCALERS = {
-    StandardScaler: ("mean_", "var_", "scale_"),
-    WhiteningScaler: ("mean_", "var_", "scale_", "whitening_"),
-    MaxAbsScaler: ("max_abs_", "scale_"),
+    StandardScaler: _STANDARD,
+    WhiteningScaler: _STANDARD | {"whitening_": 2, "shrinkage_": 0},
+    MaxAbsScaler: {"max_abs_": 1, "scale_": 1},
 }
 _GENERATORS = ("order_generator_", "generator_")
 
@@ -157,8 +158,9 @@ def _tensors(estimator):
             tensors[f"spread.{i}"] = view.spread.flatten()
     for m, scaler in enumerate(estimator.scalers_.values()):
         if scaler is not None:
-            for attribute in _SCALERS[type(scaler)]:
-                tensors[f"scaler.{m}.{attribute}"] = torch.from_numpy(getattr(scaler, attribute))
+            for key in _SCALERS[type(scaler)]:
+                value = torch.as_tensor(getattr(scaler, key), dtype=torch.float64, device="cpu")
+                tensors[f"scaler.{m}.{key}"] = value
     for i, moments in net.optimizer_.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": value for key, value in moments.items()}
     tensors |= {f"random.{name}": getattr(net, name).get_state() for name in _GENERATORS}
@@ -293,12 +295,13 @@ def _scalers(estimator, counts, tensors):
         if count is None:
             scalers[name] = None
             continue
-        # Sparse modalities are scaled alone, so that zeros stay zeros.
-        dense = WhiteningScaler if estimator.standardize == "whiten" else StandardScaler
+        arrays = _below(f"scaler.{m}.", tensors)
+        # Not by `standardize`, which may have been set to something else since fit.
+        dense = WhiteningScaler if "whitening_" in arrays else StandardScaler
         kind = MaxAbsScaler if estimator._is_sparse[m] else dense
-        scaler, arrays = kind(), _below(f"scaler.{m}.", tensors)
-        for attribute in _SCALERS[kind]:
-            if set(arrays[attribute].shape) != {width}:
+        scaler = kind()
+        for attribute, n_axes in _SCALERS[kind].items():
+            if arrays[attribute].shape != n_axes * (width,):
                 raise ValueError(f"the scaler of modality '{name}' has another width than {width}")
             setattr(scaler, attribute, arrays[attribute].numpy().copy())
         scaler.n_features_in_, scaler.n_samples_seen_ = width, count

@@ -49,10 +49,8 @@ class SymileBindTransformer(BaseBindTransformer):
     >>> X, y = make_multimodal_gmm(200, n_classes=5, random_state=0)
     >>> bind = SymileBindTransformer(n_components=8, max_epochs=5, random_state=0).fit(X)
     >>> Z = bind.transform_modalities(X)
-    >>> scores = (Z["X1"] * Z["X2"] * Z["X3"]) @ Z[
-    ...     "X4"
-    ... ].T  # queries of three, candidates of one
-    >>> scores.shape
+    >>> queries = Z["X1"] * Z["X2"] * Z["X3"]
+    >>> (queries @ Z["X4"].T).shape  # a column for each candidate
     (200, 200)
     """
 

@@ -121,6 +121,7 @@ def test_saved_mapped_and_exported(tmp_path):
     bind.save(tmp_path / "bind.safetensors")
     loaded = load(tmp_path / "bind.safetensors")
     assert_array_equal(loaded.transform(X), bind.transform(X))
+    assert loaded.scalers_["image"].shrinkage_ == bind.scalers_["image"].shrinkage_
     np.save(tmp_path / "image.npy", X["image"])
     mapped = {**dict(X.items()), "image": np.load(tmp_path / "image.npy", mmap_mode="r")}
     assert_array_equal(binder().fit(mapped).transform(mapped), bind.transform(X))
@@ -129,6 +130,16 @@ def test_saved_mapped_and_exported(tmp_path):
     )
     (Z,) = session.run(["embedding"], {"features": X["image"]})
     assert_allclose(Z, bind.transform_modality(X["image"], "image"), atol=1e-5)
+
+
+@pytest.mark.parametrize(("fitted", "then"), [("whiten", True), (True, "whiten")])
+def test_saved_after_the_parameter_was_changed(tmp_path, fitted, then):
+    X, _ = draw(60)
+    bind = binder().set_params(standardize=fitted).fit(X).set_params(standardize=then)
+    bind.save(tmp_path / "bind.safetensors")
+    loaded = load(tmp_path / "bind.safetensors")
+    assert loaded.standardize == then
+    assert_array_equal(loaded.transform(X), bind.transform(X))
 
 
 def test_errors(monkeypatch):
