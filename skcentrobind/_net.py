@@ -255,7 +255,7 @@ class StopEarly(EarlyStopping):
         """Go back to the best epoch, if there was one."""
         super().on_train_end(net, **kwargs)
         if self.best_epoch_:
-            net.criterion_.load_state_dict(self.best_loss_)
+            net.criterion_.load_state_dict(vars(self).pop("best_loss_"))
 
 
 def stop_early(data_valid, patience):
