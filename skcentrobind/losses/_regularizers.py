@@ -216,7 +216,7 @@ class RegularizedLoss(BaseLoss):
         for name, weight in self.weights.items():
             if name not in REGULARIZERS:
                 raise ValueError(
-                    f"There is no regularizer {name!r}; weights must name some of "
+                    f"There is no regularizer {name!r}; regularizers must name some of "
                     f"{sorted(REGULARIZERS)}."
                 )
             if not 0 <= weight < math.inf:
