@@ -178,7 +178,7 @@ def test_objectives_without_an_anchor_have_none():
     [
         (
             {"unformity": 1},
-            "no regularizer 'unformity'; weights must name some of ['alignment', 'geo",
+            "no regularizer 'unformity'; regularizers must name some of ['alignment', 'geo",
         ),
         ({"uniformity": -1}, "The weight of 'uniformity' must be at least 0, got -1"),
         ({"uniformity": math.nan}, "The weight of 'uniformity' must be at least 0, got nan"),
