@@ -153,10 +153,16 @@ def embed(model, X, width=None):
 
 #: Four fits for everyone; of the canonical correlations each is tried at all widths. What a later
 #: stage does not name stays as the best setting so far has it, and that setting stays in the race.
+#: The last fit is the other end of the range: wide, sharp, noisy, on features as they are.
 BIND = (
     {"temperature": [0.07, 0.2]},
     {"standardize": [False]},
-    {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
+    {
+        "temperature": [0.07],
+        "standardize": [False],
+        "augmentation_scale": [1.0],
+        "hidden_layer_sizes": [(1024,)],
+    },
 )
 #: Objectives that do not see signs start better with a pull, which takes the place of a setting.
 PULLED = ({"temperature": [0.07, 0.2]}, {"regularizers": [{"alignment": 5.0}]}, BIND[2])
