@@ -165,7 +165,11 @@ BIND = (
     },
 )
 #: Objectives that do not see signs start better with a pull, which takes the place of a setting.
-PULLED = ({"temperature": [0.07, 0.2]}, {"regularizers": [{"alignment": 5.0}]}, BIND[2])
+PULLED = (
+    {"temperature": [0.07, 0.2]},
+    {"regularizers": [{"alignment": 5.0}]},
+    {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
+)
 SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
 
 METHODS = {
