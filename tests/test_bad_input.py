@@ -211,7 +211,7 @@ PARAMETERS = {
     "probability in a list": (
         {"augmentation": [None, "marginal", None], "augmentation_scale": 2}, V, ["at most 1"],
     ),
-    "standardize": ({"standardize": "yes"}, V, ["standardize='yes'", "True or False"]),
+    "standardize": ({"standardize": "yes"}, V, ["standardize='yes'", "True, False or 'whiten'"]),
     "pretrain_epochs": ({"pretrain_epochs": -1}, V, ["pretrain_epochs=-1", "at least 0"]),
     "output": ({"output": "sum"}, V, ["output='sum'", "'concat' or 'mean'"]),
     "batch of one": ({"batch_size": 1}, V, ["batch_size=1", "at least 2"]),
