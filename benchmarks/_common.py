@@ -3,6 +3,8 @@
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 from skcentrobind._demo import environment
@@ -35,6 +37,20 @@ def machine(where):
         f"{where['cpu']}, {where['cores']} cores, Python {where['python']}, "
         f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}"
     )
+
+
+def run_apart(script, *options):
+    """Run a script in a process of its own and return the JSON in its last line."""
+    command = [sys.executable, script, *options]
+    out = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def own_memory(kind):
+    """Bytes of this process: "VmRSS" resident, "VmHWM" its peak, "RssAnon" without files."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith(kind))
+    return int(line.split()[1]) * 1024
 
 
 def median(values):

@@ -5,15 +5,13 @@ Each case runs in a process of its own. Counted is the memory that the process h
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from _common import RESULTS, median, parser, store
+from _common import RESULTS, median, own_memory, parser, run_apart, store
 from scipy import sparse
 from sklearn.base import clone
 
@@ -63,7 +61,7 @@ class Peak:
     """Largest memory of this process inside the block, above what it had before."""
 
     def __enter__(self):
-        self.before = self.largest = _anonymous()
+        self.before = self.largest = own_memory("RssAnon")
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._watch)
         self.thread.start()
@@ -71,18 +69,12 @@ class Peak:
 
     def _watch(self):
         while not self.done.wait(0.005):
-            self.largest = max(self.largest, _anonymous())
+            self.largest = max(self.largest, own_memory("RssAnon"))
 
     def __exit__(self, *_):
         self.done.set()
         self.thread.join()
         self.added_MB = (self.largest - self.before) / 1e6
-
-
-def _anonymous():
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024
 
 
 def child(kind, size, folder):
@@ -125,9 +117,7 @@ def measure(kind, size, apart):
     with tempfile.TemporaryDirectory() as folder:
         if not apart:
             return child(kind, size, folder)
-        command = [sys.executable, __file__, "--child", json.dumps([kind, size, folder])]
-        out = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(out.stdout.splitlines()[-1])
+        return run_apart(__file__, "--child", json.dumps([kind, size, folder]))
 
 
 def main():

@@ -7,12 +7,10 @@ finds its own at once. Memory is the peak of the process, which holds the embedd
 import json
 import os
 import resource
-import subprocess
-import sys
 import time
 
 import numpy as np
-from _common import median, parser, store
+from _common import median, parser, run_apart, store
 
 #: samples, modalities, components, whether several modalities ask together
 CASES = [
@@ -48,9 +46,7 @@ def child(n_samples, n_modalities, n_components, subsets):
 
 def measure(*case):
     """Run `child` in a process of its own."""
-    command = [sys.executable, __file__, "--child", json.dumps(case)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(out.stdout.splitlines()[-1])
+    return run_apart(__file__, "--child", json.dumps(case))
 
 
 def main():

@@ -5,13 +5,10 @@ already holds the data, as a multiple of the data.
 """
 
 import json
-import resource
-import subprocess
-import sys
 import time
 
 import numpy as np
-from _common import median, parser, store
+from _common import median, own_memory, parser, run_apart, store
 
 
 def child(n_samples, n_features, dtype, epochs):
@@ -32,19 +29,13 @@ def child(n_samples, n_features, dtype, epochs):
     X = Modalities(arrays)
     bind = CentroBindTransformer(max_epochs=epochs, hidden_layer_sizes=(64,), random_state=0)
     bind.fit(X[:512])  # imports what torch loads lazily
-    before = _resident()
+    before = own_memory("VmRSS")
     _reset_peak()
     start = time.perf_counter()
     bind.fit(X)
     seconds = time.perf_counter() - start
     data = sum(x.nbytes for x in arrays)
-    return {"seconds": seconds, "added": _peak() - before, "data": data}
-
-
-def _resident():
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
+    return {"seconds": seconds, "added": own_memory("VmHWM") - before, "data": data}
 
 
 def _reset_peak():
@@ -52,17 +43,9 @@ def _reset_peak():
         refs.write("5")
 
 
-def _peak():
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
-    return max(int(line.split()[1]) * 1024, resource.getpagesize())
-
-
 def measure(n_samples, n_features, dtype, epochs):
     """Run `child` in a process of its own."""
-    command = [sys.executable, __file__, "--child", str(n_samples), str(n_features), dtype]
-    out = subprocess.run([*command, str(epochs)], check=True, capture_output=True, text=True)
-    return json.loads(out.stdout.splitlines()[-1])
+    return run_apart(__file__, "--child", str(n_samples), str(n_features), dtype, str(epochs))
 
 
 def main():
