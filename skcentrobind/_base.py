@@ -168,8 +168,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Embeddings side by side; with `output="mean"` their mean over the modalities that
             each sample has, of shape (n_samples, n_components).
         """
-        check_is_fitted(self)
-        checked, present = check_modalities(self, X, reset=False)
+        checked, present = self._checked(X)
         n_blocks = 1 if self.output == "mean" else self.n_modalities_
         Z = check_out(out, (len(present), n_blocks * self._n_components))
         for rows in gen_batches(len(Z), _TRANSFORM_ROWS):
@@ -191,8 +190,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
             Arrays of shape (n_samples, n_components) with unit-length rows, under the names of
             the modalities; rows of NaN where a sample lacks the modality.
         """
-        check_is_fitted(self)
-        checked, present = check_modalities(self, X, reset=False)
+        checked, present = self._checked(X)
         blocks = self._encode_all(checked, present)
         blocks[~present.T] = np.nan
         return Modalities(dict(zip(self.modality_names_, blocks, strict=True)))
@@ -240,8 +238,7 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         score : float
             Between 0 and 1, higher is better.
         """
-        check_is_fitted(self)
-        checked, present = check_modalities(self, X, reset=False)
+        checked, present = self._checked(X)
         check_enough_samples(checked, "score")
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
@@ -285,6 +282,11 @@ class BaseBindTransformer(FittedAttributes, ServingMixin, TransformerMixin, Base
         net.module_.eval()
         self.net_ = net
         return self
+
+    def _checked(self, X):
+        """Data for a fitted estimator, and which samples have which modality."""
+        check_is_fitted(self)
+        return check_modalities(self, X, reset=False)
 
     def _to_data(self, X, present, layout=None, rows=None):
         """Tensors of some rows on the device, laid out for the groups of encoders."""
