@@ -206,6 +206,12 @@ def stale(found):
     faults += [p for p, t in texts.items() if not p.exists() or p.read_text() != t]
     faults += [p for p in sorted(TABLES.glob("*.rst")) if p not in texts]
     drawn = [IMAGES / f"{figure}.png" for name in found for figure in REPRODUCTION[name]]
+    drawn += [
+        IMAGES.parent / f"{figure}.png"
+        for name, figures in OWN_FIGURES.items()
+        if load(name)
+        for figure in figures
+    ]
     return faults + [p for p in drawn if not p.exists()]
 
 
@@ -223,7 +229,9 @@ def main():
                 path.unlink()
         for path, text in texts.items():
             path.write_text(text)
-        for name, (content, _) in found.items():
+        contents = {name: content for name, (content, _) in found.items()}
+        contents |= {name: load(name) for name in OWN_FIGURES if load(name)}
+        for name, content in contents.items():
             benchmark = importlib.import_module(name).BENCHMARK
             if benchmark.figures:
                 benchmark.figures(content["results"])
