@@ -33,8 +33,10 @@ def matmul(left, right):
     Returns
     -------
     product : Tensor of shape (..., n, m)
-        Equal, bit for bit, whatever `torch.get_num_threads()` is. The blocks are added in float32
-        at least, so that a product of bfloat16 is rounded no more often than its blocks are.
+        Equal, bit for bit, whatever `torch.get_num_threads()` is, unless the BLAS adds up even
+        short sums in an order that depends on it, as MKL does without AVX-512. The blocks are
+        added in float32 at least, so that a product of bfloat16 is rounded no more often than its
+        blocks are.
     """
     terms = _terms(left)
     if left.shape[-1] <= terms:

@@ -7,6 +7,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
+import torch
 
 import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
@@ -25,6 +26,12 @@ def draw(n_samples=40, seed=0, noise=0.3):
         for name, view in maps.items()
     }
     return Modalities(arrays), (latent[:, 0] > 0).astype(int)
+
+
+@pytest.fixture(autouse=True)
+def weights_of_modules():
+    """Modules that a test makes by itself draw their weights from torch's global generator."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

@@ -223,6 +223,17 @@ def torch_threads():
     torch.set_num_threads(before)
 
 
+def short_sums_are_never_shared(torch_threads):
+    """Whether products of matrices are the same for any number of threads; for AVX2 they are not."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(375, 64, generator=generator) for _ in range(2))
+    products = []
+    for n_threads in (1, 2):
+        torch_threads(n_threads)
+        products.append([left @ right.T, left.T.contiguous().T @ right.T.contiguous()])
+    return all(map(torch.equal, *products))
+
+
 @pytest.mark.parametrize("cls", [CentroBindTransformer, FixedAnchorBindTransformer])
 @pytest.mark.parametrize(
     ("n_samples", "widths", "gaps", "params"),
@@ -240,6 +251,8 @@ def torch_threads():
 def test_two_threads_of_torch_change_nothing(torch_threads, cls, n_samples, widths, gaps, params):
     # Of realistic size, so that torch does share out its work: plain matrix products would fail
     # the last two.
+    if not short_sums_are_never_shared(torch_threads):
+        pytest.skip("this BLAS adds up even short sums in an order that depends on the threads")
     rng = np.random.default_rng(0)
     X = {f"x{m}": rng.normal(size=(n_samples, width)) for m, width in enumerate(widths)}
     X["x1"][rng.random(n_samples) < gaps] = np.nan
