@@ -153,23 +153,17 @@ def embed(model, X, width=None):
 
 #: Four fits for everyone; of the canonical correlations each is tried at all widths. What a later
 #: stage does not name stays as the best setting so far has it, and that setting stays in the race.
-#: The last fit is the other end of the range: wide, sharp, noisy, on features as they are.
-BIND = (
-    {"temperature": [0.07, 0.2]},
-    {"standardize": [False]},
-    {
-        "temperature": [0.07],
-        "standardize": [False],
-        "augmentation_scale": [1.0],
-        "hidden_layer_sizes": [(1024,)],
-    },
-)
+#: The last fit is the other end of the range: linear, as wide as the canonical correlations may be,
+#: sharp, on features as they are.
+OTHER_END = {
+    "temperature": [0.07],
+    "standardize": [False],
+    "encoder": ["linear"],
+    "n_components": [max(WIDTHS)],
+}
+BIND = ({"temperature": [0.07, 0.2]}, {"standardize": [False]}, OTHER_END)
 #: Objectives that do not see signs start better with a pull, which takes the place of a setting.
-PULLED = (
-    {"temperature": [0.07, 0.2]},
-    {"regularizers": [{"alignment": 5.0}]},
-    {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
-)
+PULLED = ({"temperature": [0.07, 0.2]}, {"regularizers": [{"alignment": 5.0}]}, OTHER_END)
 SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
 
 METHODS = {

@@ -27,7 +27,13 @@ SETTINGS = {
     "n_train": 1500,
     "n_test": 1000,
     "validation": 0.25,
-    "fit": {"n_components": 128, "max_epochs": 25, "learning_rate": 5e-3},
+    "fit": {
+        "n_components": 128,
+        "hidden_layer_sizes": [256],
+        "batch_size": 256,
+        "max_epochs": 25,
+        "learning_rate": 5e-3,
+    },
 }
 SMOKE_SETTINGS = {**SETTINGS, "n_train": 120, "n_test": 60, "fit": {"max_epochs": 1}}
 KS = (1, 5)

@@ -224,7 +224,7 @@ def torch_threads():
 
 
 def short_sums_are_never_shared(torch_threads):
-    """Whether products of matrices are the same for any number of threads; for AVX2 they are not."""
+    """Whether a product is the same for any number of threads; MKL for AVX2 makes others."""
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(375, 64, generator=generator) for _ in range(2))
     products = []
