@@ -11,13 +11,14 @@ from sklearn.utils import check_random_state
 from skcentrobind._augment import augmentation
 from skcentrobind._batches import BindData
 from skcentrobind._data import fit_scalers, prepared_batch
+from skcentrobind._device import resolve_precision
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
-from skcentrobind._net import BindNet, resolve_precision, stop_early
+from skcentrobind._net import BindNet, stop_early
 from skcentrobind._sparse_rows import to_dense
 from skcentrobind._validation import count_shared, per_modality
 from skcentrobind.anchors import IntraAnchor
-from skcentrobind.losses import AnchorLoss
+from skcentrobind.losses import AnchorLoss, RegularizedLoss, SeparatedLoss
 
 
 def draw_seed(random_state):
@@ -191,6 +192,12 @@ def _groups(estimator, probe):
     views_of = [m if is_sparse[m] or callable(a) else a for m, a in enumerate(augments)]
     rates = per_modality(estimator.learning_rate, names, "learning_rate")
     split = list(zip(views_of, rates, strict=True))
+    if estimator._n_specific and "identity" in specs:
+        name = names[specs.index("identity")]
+        raise ValueError(
+            f"encoder='identity' of modality '{name}' has no second head; set "
+            "n_specific_components=0 or choose another encoder for it."
+        )
     # A user's factory may draw weights from torch's global generator: lend it a seeded one.
     custom = any(not isinstance(spec, str) for spec in specs)
     with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
@@ -200,7 +207,7 @@ def _groups(estimator, probe):
             specs,
             estimator._row_shapes,
             names,
-            estimator._n_components,
+            estimator._n_components + estimator._n_specific,
             estimator.hidden_layer_sizes,
             split,
             torch.Generator("cpu").manual_seed(estimator._seed),
@@ -212,6 +219,40 @@ def _spread(scalers):
     """Standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
+
+
+def surround(estimator, loss, regularizers=None):
+    """Add to an objective what the parameters ask for, and introduce it to the modalities.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are checked, and names of the modalities known.
+    loss : BaseLoss
+        The objective of the shared head.
+    regularizers : dict of str to float, default=None
+        Weights of the terms beside it.
+
+    Returns
+    -------
+    objective : BaseLoss
+        Ready for training.
+    """
+    weights = dict(regularizers or {})
+    if "separation" in weights and not estimator._n_specific:
+        raise ValueError(
+            "regularizers={'separation': ...} keeps two heads apart, but there is one; set "
+            "n_specific_components to the width of the second."
+        )
+    separation = weights.pop("separation", 1.0)
+    if weights:
+        loss = RegularizedLoss(loss, weights)
+    if estimator._n_specific:
+        anchor = IntraAnchor()
+        specific = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+        loss = SeparatedLoss(loss, specific, estimator._n_components, separation)
+    loss.prepare(estimator.modality_names_)
+    return loss
 
 
 def build_net(estimator, module, objective, data_valid):
@@ -234,8 +275,9 @@ def pretrain(estimator, module, data):
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
     anchor = IntraAnchor()
-    objective = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
-    objective.prepare(estimator.modality_names_)
+    objective = surround(
+        estimator, AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+    )
     net = _net(estimator, module, objective, "pre-training", seed_shift=3)
     net.train_on(data, estimator.pretrain_epochs)
 

@@ -20,11 +20,17 @@ encoder : str, Module, callable, list or dict, default="residual"
     A `torch.nn.Module` is copied and trained from its present weights. Parameters that do not
     require gradients stay as they are, and layers that have no others stay in evaluation mode.
     The module gets rows as they are, as float32 tensors of shape (batch, ...), and returns
-    (batch, width); a linear layer is put behind it if width is not `n_components`.
+    (batch, width); a linear layer is put behind it if width is not `n_components`, or with a
+    second head `n_components + n_specific_components`.
 
-    A callable `(n_features, n_components) -> Module` makes such a module in every fit.
+    A callable `(n_features, n_components) -> Module` makes such a module in every fit; with a
+    second head it is told the width of both.
 hidden_layer_sizes : tuple of int, default=(256,)
     Widths of the hidden layers of "residual" and "mlp" encoders.
+n_specific_components : int, default=0
+    Width of a second head of every encoder, for what a modality shares with no other; 0 leaves
+    it out. It learns from the modality's own augmented rows and is kept uncorrelated with the
+    first head, see "separation" below. `transform_specific` and `output="all"` return it.
 temperature : float, list or dict, default=0.2
     Divides the similarities in the loss: smaller values weigh the closest negatives more.
     Useful values lie between 0.05 and 0.5. A list or dict gives each modality its own.
@@ -41,6 +47,9 @@ regularizers : dict of str to float, default=None
 
     "geometric_consistency" makes similarities between two samples the same, whichever modality
     either is seen in.
+
+    "separation" keeps both heads of an encoder uncorrelated, if there are two; its weight is 1
+    unless given.
 {objective}augmentation : {{"gaussian", "mask", "marginal"}}, callable, None, list or dict, \
 default="gaussian"
     Random view of the rows that the anchor is computed from. A list or dict gives each modality
@@ -75,12 +84,15 @@ standardize : bool or "whiten", default=True
     False leaves rows as they are.
 pretrain_epochs : int, default={pretrain_epochs}
     Epochs of intra-modal contrastive learning, each modality on its own, before the binding.
-output : {{"concat", "mean"}}, default="concat"
+output : {{"concat", "mean", "all"}}, default="concat"
     What `transform` returns.
 
     "concat" puts the embeddings of all modalities side by side.
 
     "mean" is their centroid over the modalities that a sample has.
+
+    "all" is "concat" with the specific head of each modality behind its embedding, zeros where
+    a sample lacks the modality.
 modalities : list or dict, default=None
     How a 2-D array or flat DataFrame is cut into modalities: widths that add up to the number
     of columns, or slices, or lists of column positions or names; a dict names the modalities.

@@ -167,7 +167,7 @@ def _frozen_layers(module):
 
 
 class ModalityEncoder(nn.Module):
-    """Encoder of one modality: prepared float32 rows to unit-length embeddings.
+    """Encoder of one modality, or one of its heads: prepared float32 rows to unit-length rows.
 
     It shares its weights with the trained network. "Prepared" means standardised by the
     estimator's `scalers_`, where the modality has one.
@@ -178,16 +178,20 @@ class ModalityEncoder(nn.Module):
         The group that the modality belongs to.
     position : int
         Its position among the group's members.
+    head : slice, default=None
+        Which columns make up the head; None if there is one head.
     """
 
-    def __init__(self, group, position):
+    def __init__(self, group, position, head=None):
         super().__init__()
         self.group = group
         self.position = position
+        self.head = head
 
     def forward(self, x):
         """Embed (batch, n_features) to (batch, n_components)."""
-        return self.group.encode(self.position, x)
+        z = self.group.encode(self.position, x)
+        return z if self.head is None else unit_rows(z[:, self.head])
 
 
 def build_groups(specs, shapes, names, n_components, hidden_layer_sizes, split, generator, probe):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcentrobind._encoders import ModalityEncoder
+from skcentrobind._output import column_names
 from skcentrobind._validation import check_input_features
 
 
@@ -21,13 +22,14 @@ class FittedAttributes:
         Returns
         -------
         names : ndarray of str of shape (n_features_out,)
-            "text_0", "text_1", ..., or "mean_0", ... with `output="mean"`.
+            "text_0", "text_1", ..., or "mean_0", ... with `output="mean"`; with `output="all"`
+            "text_0", ..., "text_specific_0", ...
         """
         check_is_fitted(self)
         check_input_features(self, input_features)
-        blocks = ["mean"] if self.output == "mean" else self.modality_names_
-        width = self._n_components
-        return np.asarray([f"{b}_{i}" for b in blocks for i in range(width)], dtype=object)
+        widths = self._n_components, self._n_specific
+        names = column_names(self.modality_names_, *widths, self.output)
+        return np.asarray(names, dtype=object)
 
     @property
     def encoders_(self):
@@ -73,5 +75,10 @@ class FittedAttributes:
         """Whether training has taken place."""
         return hasattr(self, "net_")
 
-    def _encoder(self, m):
-        return ModalityEncoder(*self.net_.module_.group_of(m))
+    def _encoder(self, m, head="shared"):
+        """One head of the encoder of a modality."""
+        columns = None
+        if self._n_specific:
+            n = self._n_components
+            columns = slice(n) if head == "shared" else slice(n, None)
+        return ModalityEncoder(*self.net_.module_.group_of(m), columns)

@@ -80,6 +80,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         anchor=0,
         encoder="residual",
         hidden_layer_sizes=(256,),
+        n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,
         regularizers=None,

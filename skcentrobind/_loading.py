@@ -3,7 +3,7 @@
 import warnings
 
 import skcentrobind
-from skcentrobind._net import resolve_device
+from skcentrobind._device import resolve_device
 from skcentrobind._parameters import check_parameters
 from skcentrobind._saving import CLASSES, from_plain_items, read, restore
 from skcentrobind._version import __version__

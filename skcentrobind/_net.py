@@ -156,7 +156,8 @@ class BindNet(NeuralNet):
         generator = torch.Generator(self.device).manual_seed(self.seed)
         y_pred = self.infer(batch[0], generator)
         loss = self.criterion_(*y_pred, generator)
-        z, z_augmented, present = (None if t is None else t.cpu().numpy() for t in y_pred)
+        z, z_augmented = (self.criterion_.shared(t).cpu().numpy() for t in y_pred[:2])
+        present = None if y_pred[2] is None else y_pred[2].cpu().numpy()
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
             present = None if present is None else present.repeat(2, axis=0)
@@ -181,7 +182,8 @@ class BindNet(NeuralNet):
         module = self.module_.eval()
         batches = EpochBatches(data, _EMBED_ROWS)
         parts = [module(batch["inputs"], None, generator) for batch, _ in batches]
-        return [torch.cat(z, dim=1).cpu().numpy() for z in zip(*parts, strict=True)]
+        both = [torch.cat(z, dim=1) for z in zip(*parts, strict=True)]
+        return [self.criterion_.shared(z).cpu().numpy() for z in both]
 
     def train_on(self, data, epochs):
         """Train for some epochs on `BindData`; torch's global random state stays as it was."""
@@ -284,47 +286,3 @@ def stop_early(data_valid, patience):
         sink=noop,
     )
     return predefined_split(data_valid), stop
-
-
-def resolve_precision(precision, device):
-    """Return the dtype of matrix products, None for that of the rows; refuse what cannot be.
-
-    Parameters
-    ----------
-    precision : {"float32", "bf16"}
-        The parameter.
-    device : str
-        Where torch computes.
-
-    Returns
-    -------
-    dtype : torch.dtype or None
-        `torch.bfloat16` for "bf16".
-    """
-    if precision == "float32":
-        return None
-    try:
-        one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
-        (one @ one).cpu()
-    except (RuntimeError, TypeError) as exc:
-        raise ValueError(
-            f"precision={precision!r} cannot be used on device={device!r} "
-            f"({str(exc).splitlines()[0]}); use precision='float32'."
-        ) from exc
-    return torch.bfloat16
-
-
-def resolve_device(device):
-    """Turn "auto" into a device name and refuse devices that are not there."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as exc:
-        raise ValueError(
-            f"device={device!r} cannot be used here ({str(exc).splitlines()[0]}); use "
-            "device='auto' or device='cpu'."
-        ) from exc
-    return str(device)

@@ -96,6 +96,9 @@ def encoder_model(estimator, position, dtype):
     x = _standardise(graph, x, estimator.scalers_[name])
     if not isinstance(group, IdentityEncoder):
         x = _perceptron(graph, x, group, k)
+    if estimator._n_specific:
+        ends = np.array([0]), np.array([estimator._n_components])
+        x = graph.add("Slice", x, *ends, np.array([1]))
     # As `_layers.unit_rows`: rows of zeros stay.
     norm = graph.add("ReduceL2", x, np.array([1]), keepdims=1)
     graph.add("Div", x, graph.add("Max", norm, np.float32(1e-12)), output="embedding")

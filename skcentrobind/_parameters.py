@@ -87,6 +87,7 @@ RULES = {
         "n_components) -> Module, or a list or dict of these, one for each modality",
     ),
     "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
+    "n_specific_components": _int_from(0),
     "temperature": (
         _one_or_each(lambda v: _is_real(v) and v > 0),
         "a positive number, such as 0.2, or a list or dict of these, one for each modality",
@@ -108,7 +109,10 @@ RULES = {
         "True, False or 'whiten'",
     ),
     "pretrain_epochs": _int_from(0),
-    "output": (lambda v: isinstance(v, str) and v in ("concat", "mean"), "'concat' or 'mean'"),
+    "output": (
+        lambda v: isinstance(v, str) and v in ("concat", "mean", "all"),
+        "'concat', 'mean' or 'all'",
+    ),
     "batch_size": _int_from(2),
     "max_epochs": (
         lambda v: (_is_int(v) and v >= 0) or (isinstance(v, str) and v == "auto"),

@@ -43,6 +43,7 @@ FITTED = (
     "_is_sparse",
     "_columns",
     "_n_components",
+    "_n_specific",
     "_seed",
     "_sklearn_output_config",
 )
@@ -142,11 +143,7 @@ def _plain_or_code(value):
 def _plain_items(epoch):
     """What was recorded of an epoch; what callbacks recorded and JSON cannot hold stays behind."""
     items = {key: _plain_or_code(value) for key, value in epoch.items() if key != "batches"}
-    return {
-        key: value
-        for key, value in items.items()
-        if not (isinstance(value, dict) and "$code" in value)
-    }
+    return {k: v for k, v in items.items() if not (isinstance(v, dict) and "$code" in v)}
 
 
 def _tensors(estimator):

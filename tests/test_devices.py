@@ -26,7 +26,7 @@ from skcentrobind import (
     anchors,
     load,
 )
-from skcentrobind._net import resolve_device
+from skcentrobind._device import resolve_device
 from skcentrobind.anchors import (
     ANCHORS,
     BaseAnchor,

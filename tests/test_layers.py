@@ -39,23 +39,26 @@ TABLE = {
     "_data": ("numpy scipy sklearn torch", "_sparse_rows _whitening"),
     "_batches": ("numpy scipy torch", "_data"),
     "_module": ("torch", "_encoders _layers _sparse_rows"),
+    "_device": ("torch", ""),
     # skorch
     "_net": ("skorch torch tqdm", "_batches metrics"),
     # the estimators
     "_parameters": ("sklearn torch", "_augment _encoders"),
     "_build": (
         "numpy sklearn torch",
-        "_validation _sparse_rows _augment _data _batches _encoders _module _net anchors losses",
+        "_validation _sparse_rows _augment _data _batches _device _encoders _module _net anchors "
+        "losses",
     ),
-    "_fitted": ("numpy sklearn", "_encoders _validation"),
+    "_output": ("numpy", ""),
+    "_fitted": ("numpy sklearn", "_encoders _output _validation"),
     "_plain": ("numpy torch", "anchors"),
     "_saving": ("safetensors sklearn torch", "_build _plain _version _whitening"),
     "_onnx": ("numpy onnx", "_encoders _version"),
+    "_embedding": ("numpy sklearn torch", "_data _inputs _modalities _output _validation"),
     "_serving": ("sklearn", "_onnx _saving _validation"),
     "_base": (
-        "numpy sklearn torch",
-        "_build _data _encoders _fitted _inputs _modalities _net _parameters _serving _validation "
-        "losses metrics",
+        "sklearn",
+        "_build _device _embedding _fitted _parameters _serving _validation losses metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("sklearn", "_base _docstrings _parameters anchors losses"),
@@ -65,7 +68,7 @@ TABLE = {
     "_principal": ("", "_base _docstrings _parameters losses"),
     "_symile": ("", "_base _docstrings losses"),
     "__init__": ("", "_version"),
-    "_loading": ("", "_net _parameters _saving _version __init__"),
+    "_loading": ("", "_device _parameters _saving _version __init__"),
     # what is run
     "_demo": (
         "numpy sklearn torch",

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from torch import nn
 
-from skcentrobind import CentroBindTransformer, Modalities, _base, _batches
+from skcentrobind import CentroBindTransformer, Modalities, _batches, _embedding
 from skcentrobind._batches import BindData, StreamedRows
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
@@ -104,7 +104,7 @@ def test_transform_modality_writes_into_an_array(arrays, mapped, tmp_path):
 def test_transform_writes_into_an_array(arrays, mapped, tmp_path, output, monkeypatch):
     bind = binder(output=output).fit(mapped)
     expected = bind.transform(arrays)
-    monkeypatch.setattr(_base, "_TRANSFORM_ROWS", 7)
+    monkeypatch.setattr(_embedding, "_TRANSFORM_ROWS", 7)
     assert_allclose(bind.transform(arrays), expected, atol=1e-6)
     file = np.lib.format.open_memmap(tmp_path / "z.npy", "w+", np.float32, expected.shape)
     assert bind.transform(mapped, out=file) is file

@@ -17,6 +17,7 @@ from skcentrobind.losses._regularizers import (
     geometric_consistency,
     uniformity,
 )
+from skcentrobind.losses._separated import SeparatedLoss, separation
 from skcentrobind.losses._symile import SymileLoss
 from skcentrobind.losses._temperature import Temperature
 
@@ -28,6 +29,7 @@ __all__ = [
     "PairwiseLoss",
     "PrincipalLoss",
     "RegularizedLoss",
+    "SeparatedLoss",
     "SymileLoss",
     "Temperature",
     "alignment",
@@ -36,5 +38,6 @@ __all__ = [
     "gramian_volumes",
     "info_nce",
     "pairwise_info_nce",
+    "separation",
     "uniformity",
 ]

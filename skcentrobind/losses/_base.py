@@ -69,6 +69,21 @@ class BaseLoss(nn.Module):
         """
         return ()
 
+    def shared(self, z):
+        """Return the part of the embeddings in which modalities meet.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_modalities, batch, width)
+            Outputs of the encoders.
+
+        Returns
+        -------
+        z : Tensor of shape (n_modalities, batch, n_components)
+            All of it by default.
+        """
+        return z
+
     def clamp_(self):
         """Return what is learned here to its bounds; to be called after every optimiser step."""
         self.temperature.clamp_()

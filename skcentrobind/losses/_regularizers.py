@@ -4,10 +4,9 @@ import math
 from itertools import combinations
 
 import torch
-from torch import nn
 
-from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import mean_over
+from skcentrobind.losses._wrapped import WrappedLoss
 
 
 def alignment(embeddings, *, present=None):
@@ -180,7 +179,7 @@ REGULARIZERS = {
 }
 
 
-class RegularizedLoss(BaseLoss):
+class RegularizedLoss(WrappedLoss):
     """An objective plus weighted terms that shape the space of the clean rows.
 
     Parameters
@@ -207,8 +206,7 @@ class RegularizedLoss(BaseLoss):
     """
 
     def __init__(self, loss, weights):
-        nn.Module.__init__(self)  # without a second temperature
-        self.loss = loss
+        super().__init__(loss)
         self.weights = weights
 
     def prepare(self, names):
@@ -221,34 +219,7 @@ class RegularizedLoss(BaseLoss):
                 )
             if not 0 <= weight < math.inf:
                 raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
-        self.loss.prepare(names)
-
-    def frozen(self):
-        """Return the positions that the objective freezes."""
-        return self.loss.frozen()
-
-    def sources(self):
-        """Return the positions of the modalities that the objective binds the others to."""
-        return self.loss.sources()
-
-    @property
-    def frozen_step(self):
-        """The modality that the objective freezes in the present step, or None."""
-        return self.loss.frozen_step
-
-    @property
-    def temperature(self):
-        """The temperature of the objective."""
-        return self.loss.temperature
-
-    @property
-    def anchor(self):
-        """The anchor of the objective, if it has one."""
-        return self.loss.anchor
-
-    def clamp_(self):
-        """Return what the objective has learned to its bounds."""
-        self.loss.clamp_()
+        super().prepare(names)
 
     def forward(self, z, z_augmented, present, generator):
         """The objective plus the weighted terms."""

@@ -1,0 +1,56 @@
+"""How the embeddings of all modalities become one array, and what its columns are called."""
+
+import numpy as np
+
+
+def column_names(modalities, n_components, n_specific, output):
+    """Names of the columns of `transform`, "text_0", "text_1", ...
+
+    Parameters
+    ----------
+    modalities : list of str
+        Their names.
+    n_components, n_specific : int
+        Widths of both heads.
+    output : {"concat", "mean", "all"}
+        The parameter.
+
+    Returns
+    -------
+    names : list of str
+        One a column.
+    """
+    blocks = ["mean"] if output == "mean" else modalities
+    heads = [("", n_components)]
+    if output == "all":
+        heads.append(("specific_", n_specific))
+    return [f"{b}_{head}{i}" for b in blocks for head, width in heads for i in range(width)]
+
+
+def join(shared, specific, present, output):
+    """Put the embeddings of all modalities side by side, or take their mean.
+
+    Parameters
+    ----------
+    shared : ndarray of shape (n_modalities, n_samples, n_components)
+        Embeddings, zero where absent.
+    specific : ndarray of shape (n_modalities, n_samples, n_specific) or None
+        Those of the second head, zero where absent, for "all"; None if there is none.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    output : {"concat", "mean", "all"}
+        The parameter.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_columns)
+        A sample's mean stands in for the modalities that it lacks.
+    """
+    weight = present.T[:, :, None].astype(np.float32)
+    mean = shared.sum(axis=0) / weight.sum(axis=0)
+    if output == "mean":
+        return mean
+    blocks = shared if present.all() else np.where(weight > 0, shared, mean)
+    if specific is not None:
+        blocks = np.concatenate([blocks, specific], axis=2)
+    return blocks.swapaxes(0, 1).reshape(len(mean), -1)

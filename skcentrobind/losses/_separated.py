@@ -1,0 +1,140 @@
+"""A second head: what a modality shares with no other, kept apart from what it shares."""
+
+import torch
+
+from skcentrobind._layers import unit_rows
+from skcentrobind.losses._candidates import mean_over
+from skcentrobind.losses._wrapped import WrappedLoss
+
+
+def separation(shared, specific, *, present=None):
+    r"""How much two heads of the same modality say the same: their RV coefficient.
+
+    Parameters
+    ----------
+    shared : Tensor of shape (n_modalities, batch, n_components)
+        Embeddings of the head that meets the other modalities.
+    specific : Tensor of shape (n_modalities, batch, n_specific)
+        Embeddings of the head that meets none.
+    present : Tensor of bool of shape (n_modalities, batch), default=None
+        Which samples have which modality; None means that all are there.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        With the cross-covariance :math:`C_{uv}` and the covariances :math:`C_{uu}, C_{vv}` of both
+        heads over the batch, :math:`|C_{uv}|_F^2 / (|C_{uu}|_F |C_{vv}|_F)`, the mean over the
+        modalities that have at least two rows; 0 if there are none. It lies between 0, where the
+        heads are orthogonal, and 1, where one is a rotated and scaled copy of the other. Heads
+        that are independent have about n_components / (batch + n_components), if they are of equal
+        width and spread evenly.
+
+    References
+    ----------
+    Bousmalis et al., "Domain Separation Networks", `arXiv:1608.06019
+    <https://arxiv.org/abs/1608.06019>`_, equation (5), is the numerator. Jiang et al.,
+    "Understanding and Constructing Latent Modality Structures in Multi-modal Representation
+    Learning", `arXiv:2303.05952 <https://arxiv.org/abs/2303.05952>`_, section 3: separate features
+    in contrastive learning. Robert and Escoufier, "A Unifying Tool for Linear Multivariate
+    Statistical Methods: The RV-Coefficient", Applied Statistics 25 (1976): the ratio.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.losses import separation
+    >>> u = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])
+    >>> separation(u, u.flip(2)).round(decimals=3)
+    tensor(1.)
+    >>> separation(u, torch.tensor([[[1.0], [1.0], [-1.0], [-1.0]]]))
+    tensor(0.)
+    """
+    n_rows = torch.full(shared.shape[:1], shared.shape[1], device=shared.device)
+    if present is not None:
+        n_rows = present.sum(dim=1)
+    u, v = _centred(shared, present, n_rows), _centred(specific, present, n_rows)
+    cross, own_u, own_v = (
+        (left.transpose(1, 2) @ right).square().sum(dim=(1, 2))  # (n_modalities,)
+        for left, right in ((u, v), (u, u), (v, v))
+    )
+    # Heads that do not vary have nothing in common; the bound keeps their gradient finite.
+    bound = torch.finfo(cross.dtype).tiny ** 0.5
+    values = cross / (own_u.clamp(min=bound).sqrt() * own_v.clamp(min=bound).sqrt())
+    return mean_over(values, n_rows > 1)
+
+
+def _centred(z, present, n_rows):
+    """Rows minus their mean over those that are present, zero where absent."""
+    if present is None:
+        return z - z.mean(dim=1, keepdim=True)
+    rows = present[:, :, None].to(z.dtype)
+    mean = (z * rows).sum(dim=1, keepdim=True) / n_rows.clamp(min=1)[:, None, None]
+    return (z - mean) * rows
+
+
+class SeparatedLoss(WrappedLoss):
+    """An objective on the first columns of the embeddings, another on the rest, kept apart.
+
+    Parameters
+    ----------
+    loss : BaseLoss
+        Objective of the shared head. Its temperature, its anchor and what it freezes are those of
+        the whole.
+    specific : BaseLoss
+        Objective of the specific head.
+    n_components : int
+        Width of the shared head, which comes first.
+    weight : float
+        Weight of `separation`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import IntraAnchor, MeanAnchor
+    >>> from skcentrobind.losses import AnchorLoss, SeparatedLoss
+    >>> loss = SeparatedLoss(
+    ...     AnchorLoss(MeanAnchor(), 0.1),
+    ...     AnchorLoss(IntraAnchor(), 0.1),
+    ...     n_components=4,
+    ...     weight=1,
+    ... )
+    >>> z = torch.eye(4).repeat(1, 2).expand(3, 4, 8)  # both heads say the same
+    >>> loss(z, z, None, torch.Generator()).round(decimals=2)
+    tensor(1.)
+    """
+
+    def __init__(self, loss, specific, n_components, weight):
+        super().__init__(loss)
+        self.specific = specific
+        self.n_components = n_components
+        self.weight = weight
+
+    def prepare(self, names):
+        """Introduce the modalities to both objectives."""
+        super().prepare(names)
+        self.specific.prepare(names)
+
+    def shared(self, z):
+        """Return the shared head's part.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_modalities, batch, width)
+            Outputs of the encoders.
+
+        Returns
+        -------
+        z : Tensor of shape (n_modalities, batch, n_components)
+            Unit-length rows, zeros where a modality is absent.
+        """
+        return unit_rows(z[..., : self.n_components])
+
+    def forward(self, z, z_augmented, present, generator):
+        """Both objectives plus the weighted overlap of the clean rows."""
+        # The heads of rows of unit length are shorter; rows of zeros, which are absent, stay.
+        u, u_augmented = self.shared(z), self.shared(z_augmented)
+        v, v_augmented = (unit_rows(h[..., self.n_components :]) for h in (z, z_augmented))
+        total = self.loss(u, u_augmented, present, generator)
+        total = total + self.specific(v, v_augmented, present, generator)
+        if self.weight:
+            total = total + self.weight * separation(u, v, present=present)
+        return total
