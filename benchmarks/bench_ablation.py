@@ -69,6 +69,7 @@ VARIANTS = {
     "learned anchor": {"aggregator": "learned"},
     "detached anchor": {"detach_anchor": True},
     "uniformity 0.5": {"regularizers": {"uniformity": 0.5}},
+    "second head of 32": {"n_specific_components": 32},
     "batches of 64": {"batch_size": 64},
     "batches of 1024": {"batch_size": 1024},
     "weight decay 0.1": {"weight_decay": 0.1},
