@@ -162,8 +162,8 @@ OTHER_END = {
     "max_epochs": [15],
 }
 BIND = ({"temperature": [0.07, 0.2]}, {"standardize": [False]}, OTHER_END)
-#: Objectives that do not see signs start better with a pull, which takes the place of a setting, and
-#: do better at an end that is wide, but not linear.
+#: Objectives that do not see signs start better with a pull, which takes the place of a setting;
+#: their other end is not linear.
 PULLED = (
     {"temperature": [0.07, 0.2]},
     {"regularizers": [{"alignment": 5.0}]},
