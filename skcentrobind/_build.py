@@ -14,9 +14,10 @@ from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._device import resolve_precision
 from skcentrobind._encoders import CustomEncoder, build_groups
 from skcentrobind._module import BindModule, View
+from skcentrobind._names import per_modality
 from skcentrobind._net import BindNet, stop_early
 from skcentrobind._sparse_rows import to_dense
-from skcentrobind._validation import count_shared, per_modality
+from skcentrobind._validation import count_shared
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss, RegularizedLoss, SeparatedLoss
 

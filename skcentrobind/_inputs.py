@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from skcentrobind._items import absent_rows
 from skcentrobind._modalities import Modalities
+from skcentrobind._names import is_index
 
 
 def from_collection(estimator, X, reset):
@@ -235,7 +236,3 @@ def plain_tensor(X):
 
 def is_frame(X):
     return hasattr(X, "iloc") and hasattr(X, "columns")
-
-
-def is_index(value):
-    return hasattr(value, "__index__") and not isinstance(value, bool)

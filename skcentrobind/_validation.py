@@ -9,7 +9,6 @@ from skcentrobind._inputs import (
     from_matrix,
     is_collection,
     is_frame,
-    is_index,
     plain_tensor,
 )
 from skcentrobind._items import check_numeric
@@ -21,6 +20,7 @@ from skcentrobind._layout import (
     match_layout,
 )
 from skcentrobind._modalities import Modalities
+from skcentrobind._names import position_of
 from skcentrobind._values import check_finite, check_values, plain_items
 
 
@@ -109,11 +109,10 @@ def check_one_modality(estimator, X_m, modality):
 
 def find_modality(names, modality):
     """Position of a modality that is given by name or position, the latter also from the end."""
-    if isinstance(modality, str) and modality in names:
-        return names.index(modality)
-    if is_index(modality) and -len(names) <= modality < len(names):
-        return range(len(names))[modality]
-    raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+    position = position_of(modality, names)
+    if position is None:
+        raise ValueError(f"modality must be a name or position of {names}, got {modality!r}.")
+    return position
 
 
 def check_out(out, shape):
@@ -155,40 +154,6 @@ def check_input_features(estimator, names):
             "input_features should have length equal to number of features "
             f"({estimator.n_features_in_}), got {len(names)}."
         )
-
-
-def per_modality(value, names, parameter):
-    """Spread a parameter that may be one value, a list or a dict over the modalities.
-
-    Parameters
-    ----------
-    value : object, list, tuple or dict
-        One value for all, one a modality in their order, or one by name.
-    names : list of str
-        The modalities.
-    parameter : str
-        Name of the parameter, for messages.
-
-    Returns
-    -------
-    values : list
-        One a modality.
-    """
-    if isinstance(value, dict):
-        if set(value) != set(names):
-            raise ValueError(
-                f"{parameter} has entries for {sorted(map(str, value))}, but the modalities are "
-                f"{names}; give one entry for each."
-            )
-        return [value[name] for name in names]
-    if isinstance(value, list | tuple):
-        if len(value) != len(names):
-            raise ValueError(
-                f"{parameter} has {len(value)} entries for {len(names)} modalities {names}; give "
-                "one for each, or a single value for all."
-            )
-        return list(value)
-    return [value] * len(names)
 
 
 def count_shared(present):

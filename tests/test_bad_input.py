@@ -203,7 +203,7 @@ PARAMETERS = {
     "temperature is nan": ({"temperature": np.nan}, V, ["temperature=nan", "positive"]),
     "unknown augmentation": ({"augmentation": "crop"}, V, ["augmentation='crop'", "'marginal'"]),
     "augmentation by an array": ({"augmentation": np.ones(3)}, V, ["augmentation=", "callable"]),
-    "augmentations too few": ({"augmentation": ["mask"]}, V, ["augmentation has 1", "for 3"]),
+    "augmentations too few": ({"augmentation": ["mask"]}, V, ["augmentation has 1", "3 modalities"]),
     "augmentation_scale": ({"augmentation_scale": -1}, V, ["augmentation_scale=-1", "at least 0"]),
     "probability": (
         {"augmentation": "mask", "augmentation_scale": 2}, V, ["scale=2", "at most 1", "'mask'"],
@@ -213,7 +213,7 @@ PARAMETERS = {
     ),
     "standardize": ({"standardize": "yes"}, V, ["standardize='yes'", "True, False or 'whiten'"]),
     "pretrain_epochs": ({"pretrain_epochs": -1}, V, ["pretrain_epochs=-1", "at least 0"]),
-    "output": ({"output": "sum"}, V, ["output='sum'", "'concat' or 'mean'"]),
+    "output": ({"output": "sum"}, V, ["output='sum'", "'concat', 'mean' or 'all'"]),
     "batch of one": ({"batch_size": 1}, V, ["batch_size=1", "at least 2"]),
     "max_epochs": ({"max_epochs": -1}, V, ["max_epochs=-1", "at least 0"]),
     "learning_rate": ({"learning_rate": 0}, V, ["learning_rate=0", "positive", "list or dict"]),

@@ -15,18 +15,19 @@ PACKAGE = Path(skcentrobind.__file__).parent
 #: modules stand further up, so imports cannot go round in a circle.
 TABLE = {
     "_version": ("", ""),
+    "_names": ("", ""),
     # numpy and scikit-learn
     "_items": ("numpy scipy pandas", ""),
     "_modalities": ("numpy scipy pandas", "_items"),
-    "_inputs": ("numpy pandas scipy sklearn", "_items _modalities"),
+    "_inputs": ("numpy pandas scipy sklearn", "_items _modalities _names"),
     "_layout": ("numpy pandas scipy sklearn", "_modalities _inputs"),
     "_values": ("numpy scipy sklearn", "_items _inputs"),
-    "_validation": ("numpy", "_items _modalities _inputs _layout _values"),
+    "_validation": ("numpy", "_names _items _modalities _inputs _layout _values"),
     "_apply": ("numpy scipy sklearn", "_items"),
     "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
     "_whitening": ("numpy sklearn", ""),
     "datasets": ("numpy sklearn", "_modalities"),
-    "metrics": ("numpy pandas sklearn", "_modalities"),
+    "metrics": ("numpy pandas sklearn", "_modalities _names"),
     "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
     # torch
     "_sparse_rows": ("torch", ""),
@@ -34,8 +35,8 @@ TABLE = {
     "_encoders": ("torch", "_layers _sparse_rows"),
     "_augment": ("torch", "_sparse_rows"),
     "_spectral": ("torch", "_layers"),
-    "anchors": ("torch", "_layers _spectral"),
-    "losses": ("torch", "_layers _spectral"),
+    "anchors": ("torch", "_layers _names _spectral"),
+    "losses": ("torch", "_layers _names _spectral"),
     "_data": ("numpy scipy sklearn torch", "_sparse_rows _whitening"),
     "_batches": ("numpy scipy torch", "_data"),
     "_module": ("torch", "_encoders _layers _sparse_rows"),
@@ -46,8 +47,8 @@ TABLE = {
     "_parameters": ("sklearn torch", "_augment _encoders"),
     "_build": (
         "numpy sklearn torch",
-        "_validation _sparse_rows _augment _data _batches _device _encoders _module _net anchors "
-        "losses",
+        "_names _validation _sparse_rows _augment _data _batches _device _encoders _module _net "
+        "anchors losses",
     ),
     "_output": ("numpy", ""),
     "_fitted": ("numpy sklearn", "_encoders _output _validation"),

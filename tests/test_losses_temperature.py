@@ -69,7 +69,7 @@ def test_learned_temperatures_stay_in_bounds():
 @pytest.mark.parametrize(
     ("given", "learn", "message"),
     [
-        ([0.1, 0.2], False, "has 2 values for the 3 modalities ['image', 'text', 'audio']"),
+        ([0.1, 0.2], False, "has 2 entries for the 3 modalities ['image', 'text', 'audio']"),
         ({"image": 1, "text": 1}, False, "['audio'] have none, and [] are no modalities"),
         (dict.fromkeys([*NAMES, "smell"], 1), False, "and ['smell'] are no modalities"),
         ([0.1, 0, 1], False, "of modality 'text' must be a positive number, got 0"),

@@ -190,8 +190,8 @@ def test_a_temperature_for_each_modality(X, cls, learn):
 
 def test_wrong_temperatures(X):
     for temperature, learn, match in [
-        ([0.1, 0.2], False, "temperature has 2 values for the 3 modalities"),
-        ({"image": 0.1}, False, r"temperature must have one value.*\['text', 'audio'\] have none"),
+        ([0.1, 0.2], False, "temperature has 2 entries for the 3 modalities"),
+        ({"image": 0.1}, False, r"temperature must have one entry.*\['text', 'audio'\] have none"),
         (5.0, True, "temperature is 5.0, but one that is learned must start between"),
     ]:
         bind = CentroBindTransformer(temperature=temperature, learn_temperature=learn)

@@ -2,6 +2,7 @@
 
 import torch
 
+from skcentrobind._names import position_of
 from skcentrobind.anchors._base import BaseAnchor, Target
 
 
@@ -107,14 +108,12 @@ class FixedAnchor(BaseAnchor):
 
     @staticmethod
     def _position(anchor, names):
-        if isinstance(anchor, str) and anchor in names:
-            return names.index(anchor)
-        is_index = not isinstance(anchor, str | bool) and hasattr(anchor, "__index__")
-        if is_index and -len(names) <= anchor < len(names):
-            return range(len(names))[anchor]
-        raise ValueError(
-            f"anchor must be the name or the position of a modality of {names}, got {anchor!r}."
-        )
+        position = position_of(anchor, names)
+        if position is None:
+            raise ValueError(
+                f"anchor must be the name or the position of a modality of {names}, got {anchor!r}."
+            )
+        return position
 
     def sources(self):
         """Return the positions of the anchor modalities."""

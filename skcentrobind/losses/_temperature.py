@@ -6,6 +6,8 @@ from numbers import Real
 import torch
 from torch import nn
 
+from skcentrobind._names import per_modality
+
 
 class Temperature(nn.Module):
     r"""One temperature for all modalities or one for each, fixed or learned.
@@ -73,24 +75,10 @@ class Temperature(nn.Module):
             If a list or dict does not have one positive number for each modality, or if a learned
             temperature starts outside `bounds`.
         """
-        given, names = self.temperature, list(names)
-        if isinstance(given, dict):
-            missing = [name for name in names if name not in given]
-            unknown = [key for key in given if key not in names]
-            if missing or unknown:
-                raise ValueError(
-                    f"temperature must have one value for each of the modalities {names}: "
-                    f"{missing} have none, and {unknown} are no modalities."
-                )
-            given = [given[name] for name in names]
-        if not isinstance(given, list | tuple):
+        if not isinstance(self.temperature, list | tuple | dict):
             return
-        if len(given) != len(names):
-            raise ValueError(
-                f"temperature has {len(given)} values for the {len(names)} modalities {names}; "
-                "give one for each, or a single number for all."
-            )
-        pairs = zip(given, names, strict=True)
+        names = list(names)
+        pairs = zip(per_modality(self.temperature, names, "temperature"), names, strict=True)
         self._start([self._checked(value, f" of modality {name!r}") for value, name in pairs])
 
     def _checked(self, value, whose):

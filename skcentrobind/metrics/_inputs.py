@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skcentrobind._names import position_of
+
 
 class Embeddings(NamedTuple):
     """What every measure works on.
@@ -30,14 +32,13 @@ class Embeddings(NamedTuple):
 
     def position(self, modality, what):
         """Position of a modality that is given by name or position."""
-        if isinstance(modality, str) and modality in self.names:
-            return self.names.index(modality)
-        if is_integer(modality) and -len(self.names) <= modality < len(self.names):
-            return int(modality) % len(self.names)
-        raise ValueError(
-            f"{what} asks for modality {modality!r}, expected one of {self.names} or a position "
-            f"below {len(self.names)}."
-        )
+        position = position_of(modality, self.names)
+        if position is None:
+            raise ValueError(
+                f"{what} asks for modality {modality!r}, expected one of {self.names} or a "
+                f"position below {len(self.names)}."
+            )
+        return position
 
 
 def embeddings(Z, present=None, *, same_width=True):
