@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcentrobind._data import encoding_batches
 from skcentrobind._inputs import keep_index
 from skcentrobind._modalities import Modalities
-from skcentrobind._output import join
+from skcentrobind._output import join, n_columns
 from skcentrobind._validation import check_modalities, check_one_modality, check_out
 
 # Samples whose embeddings are in memory at a time, beside the output.
@@ -43,7 +43,8 @@ class EmbeddingMixin(TransformerMixin):
             `get_feature_names_out`.
         """
         checked, present = self._checked(X)
-        Z = check_out(out, (len(present), len(self.get_feature_names_out())))
+        widths = self._n_components, self._n_specific
+        Z = check_out(out, (len(present), n_columns(present.shape[1], *widths, self.output)))
         for rows in gen_batches(len(Z), _TRANSFORM_ROWS):
             blocks, specific = self._encode_all(checked, present, rows), None
             if self.output == "all" and self._n_specific:

@@ -21,10 +21,15 @@ def column_names(modalities, n_components, n_specific, output):
         One a column.
     """
     blocks = ["mean"] if output == "mean" else modalities
-    heads = [("", n_components)]
-    if output == "all":
-        heads.append(("specific_", n_specific))
-    return [f"{b}_{head}{i}" for b in blocks for head, width in heads for i in range(width)]
+    heads = {"": n_components, "specific_": n_specific if output == "all" else 0}
+    return [f"{b}_{head}{i}" for b in blocks for head, n in heads.items() for i in range(n)]
+
+
+def n_columns(n_modalities, n_components, n_specific, output):
+    """Number of columns of `transform`, as many as `column_names` has names."""
+    if output == "mean":
+        return n_components
+    return n_modalities * (n_components + (n_specific if output == "all" else 0))
 
 
 def join(shared, specific, present, output):

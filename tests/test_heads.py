@@ -165,7 +165,7 @@ def test_the_penalty_keeps_the_heads_apart():
 def test_shapes_and_names_of_the_outputs(each, gappy):
     bind = each(n_specific_components=2, output="all").fit(gappy)
     Z, names = bind.transform(gappy), list(bind.get_feature_names_out())
-    assert Z.shape == (40, 3 * (4 + 2))
+    assert Z.shape == (40, 3 * (4 + 2)) == (40, len(names))
     assert Z.dtype == np.float32
     assert names[:6] == [*(f"image_{i}" for i in range(4)), "image_specific_0", "image_specific_1"]
     shared, specific = bind.transform_modalities(gappy), bind.transform_specific(gappy)
