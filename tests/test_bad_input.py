@@ -203,7 +203,7 @@ PARAMETERS = {
     "temperature is nan": ({"temperature": np.nan}, V, ["temperature=nan", "positive"]),
     "unknown augmentation": ({"augmentation": "crop"}, V, ["augmentation='crop'", "'marginal'"]),
     "augmentation by an array": ({"augmentation": np.ones(3)}, V, ["augmentation=", "callable"]),
-    "augmentations too few": ({"augmentation": ["mask"]}, V, ["augmentation has 1", "3 modalities"]),
+    "augmentations too few": ({"augmentation": ["mask"]}, V, ["has 1", "3 modalities"]),
     "augmentation_scale": ({"augmentation_scale": -1}, V, ["augmentation_scale=-1", "at least 0"]),
     "probability": (
         {"augmentation": "mask", "augmentation_scale": 2}, V, ["scale=2", "at most 1", "'mask'"],
