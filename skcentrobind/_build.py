@@ -288,8 +288,9 @@ def _optimizer_options(estimator, module):
     rates = per_modality(estimator.learning_rate, estimator.modality_names_, "learning_rate")
     apart = []
     if estimator.learn_temperature:
-        # The decay of a logarithm would pull the temperature towards 1.
-        apart.append(("*log_temperature", {"weight_decay": 0.0}))
+        # The decay of a logarithm would pull the temperature towards 1. Parameters of encoders,
+        # whatever a user calls them, begin with "groups.".
+        apart.append(("[!g]*log_temperature", {"weight_decay": 0.0}))
     if len(set(rates)) > 1:
         apart += [
             (f"groups.{i}.*", {"lr": rates[group.members[0]]})

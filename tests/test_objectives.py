@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 from skorch.callbacks import Callback
+from torch import nn
 
 import skcentrobind
 from skcentrobind import (
@@ -133,6 +134,21 @@ def test_a_temperature_that_is_learned(each, X):
     assert fast.temperature_ != pytest.approx(0.2, rel=1e-3)
     assert each().fit(X).temperature_ == 0.2
     (group,) = [g for g in fast.net_.optimizer_.param_groups if g["weight_decay"] == 0]
+    assert [p.shape for p in group["params"]] == [()]
+
+
+def test_a_users_parameter_of_that_name_decays_as_others_do(X):
+    class Scaled(nn.Module):
+        def __init__(self, n_features, n_components):
+            super().__init__()
+            self.linear = nn.Linear(n_features, n_components)
+            self.log_temperature = nn.Parameter(torch.zeros(n_components))
+
+        def forward(self, x):
+            return self.linear(x) * self.log_temperature.exp()
+
+    bind = CentroBindTransformer(encoder=Scaled, learn_temperature=True, **QUICK).fit(X)
+    (group,) = [g for g in bind.net_.optimizer_.param_groups if g["weight_decay"] == 0]
     assert [p.shape for p in group["params"]] == [()]
 
 
