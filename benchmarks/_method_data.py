@@ -191,6 +191,9 @@ class Task:
         searched for with all others together.
     classes : bool
         Whether there are classes for probes.
+    wide : int
+        Components of the widest setting that binders try: at least 1024, and no fewer than half
+        of the features of all modalities.
     """
 
     title: str
@@ -198,6 +201,7 @@ class Task:
     options: dict
     pairs: bool = True
     classes: bool = True
+    wide: int = 1024
 
 
 TASKS = {
@@ -211,7 +215,7 @@ TASKS = {
         digits,
         {"names": tuple(name for name in DIGITS if name != "mor")},
     ),
-    "emoji": Task("names of emojis in eight languages", emoji_names, {}, classes=False),
+    "emoji": Task("names of emojis in eight languages", emoji_names, {}, classes=False, wide=2048),
     "indian pines": Task("five spectral ranges of pixels", indian_pines, {}),
     "xor": Task("x3 = x1 xor x2", xor, {}, pairs=False, classes=False),
 }

@@ -26,6 +26,8 @@ from skcentrobind import (
 
 #: In a stage: one setting for each modality, by name.
 EACH_MODALITY = "each modality"
+#: In a stage: the width that the task calls wide.
+WIDE = "wide"
 #: Largest number of entries of TCCA's tensor, whose order is the number of modalities.
 TENSOR_ENTRIES = 200_000
 #: Rows that KGCCA is fitted on, because its cost grows with their cube.
@@ -158,7 +160,7 @@ OTHER_END = {
     "temperature": [0.05],
     "standardize": [False],
     "encoder": ["linear"],
-    "n_components": [1024],
+    "n_components": WIDE,
     "max_epochs": [15],
 }
 BIND = ({"temperature": [0.07, 0.2]}, {"standardize": [False]}, OTHER_END)

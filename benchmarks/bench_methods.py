@@ -14,7 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 from _method_data import TASKS, load
 from _method_tables import figures, report
-from _methods import EACH_MODALITY, METHODS, embed
+from _methods import EACH_MODALITY, METHODS, WIDE, embed
 from _runs import Benchmark, main
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -128,10 +128,16 @@ def cases(pairs=None):
     """Label -> data set and method, for all that can be judged or for the given pairs."""
     if pairs is None:
         pairs = [(d, m) for d in TASKS for m in METHODS if METHODS[m].retrieval or TASKS[d].classes]
-    return {
-        f"{data}/{method}": {"data": data, "method": method, "stages": METHODS[method].stages}
-        for data, method in pairs
-    }
+    return {f"{d}/{m}": {"data": d, "method": m, "stages": _stages(d, m)} for d, m in pairs}
+
+
+def _stages(data, method):
+    """Grids of a method on a task."""
+    wide = [TASKS[data].wide]
+    return [
+        {name: wide if values == WIDE else values for name, values in stage.items()}
+        for stage in METHODS[method].stages
+    ]
 
 
 SMOKE = [("gmm even", "CentroBind"), ("gmm even", "PCA"), ("xor", "CentroBind")]
