@@ -30,8 +30,6 @@ EACH_MODALITY = "each modality"
 WIDE = "wide"
 #: Largest number of entries of TCCA's tensor, whose order is the number of modalities.
 TENSOR_ENTRIES = 200_000
-#: Rows that KGCCA is fitted on, because its cost grows with their cube.
-KERNEL_ROWS = 1000
 #: Widths that are tried of the methods whose components are nested, so that one fit has them all.
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -75,16 +73,12 @@ class Views:
     max_entries : int, default=None
         Bound of the product of the widths of the modalities, which principal components reduce
         them to. None keeps all features.
-    max_rows : int, default=None
-        Bound of the number of rows that the model is fitted on.
     """
 
-    def __init__(self, model, standardize=True, max_entries=None, max_rows=None):
-        self.model, self.standardize = model, standardize
-        self.max_entries, self.max_rows = max_entries, max_rows
+    def __init__(self, model, standardize=True, max_entries=None):
+        self.model, self.standardize, self.max_entries = model, standardize, max_entries
 
     def fit(self, X):
-        X = X[np.random.default_rng(0).permutation(len(X))[: self.max_rows]]
         self.inputs = [self._input(x, len(X.names)).fit(x) for x in X.arrays]
         views = self._prepared(X)
         options = {"n_components": self.model.n_components}
@@ -136,13 +130,13 @@ def _binder(cls, **fixed):
     return make
 
 
-def _views(module, name, max_entries=None, max_rows=None, **fixed):
+def _views(module, name, max_entries=None, **fixed):
     """`make` of a model of cca-zoo, which is imported when it is needed."""
 
     def make(settings, seed, standardize=True, **setting):
         cls = getattr(importlib.import_module(f"cca_zoo.{module}"), name)
         model = cls(**{"n_components": max(WIDTHS), **fixed, **setting})
-        return Views(model, standardize, max_entries, max_rows)
+        return Views(model, standardize, max_entries)
 
     return make
 
@@ -189,7 +183,7 @@ METHODS = {
     "MCCA": Method(_views("linear", "MCCA"), SHRINK, WIDTHS),
     "GCCA": Method(_views("linear", "GCCA"), SHRINK, WIDTHS),
     "KGCCA": Method(
-        _views("nonparametric", "KGCCA", max_rows=KERNEL_ROWS, kernel="rbf"),
+        _views("nonparametric", "KGCCA", kernel="rbf"),
         ({"gamma": [0.1, 0.3], "shrinkage": [1e-5, 1e-4]},),
         WIDTHS,
     ),
