@@ -165,6 +165,11 @@ PULLED = (
     {"regularizers": [{"alignment": 5.0}]},
     {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
 )
+#: Points instead of a square: what suits names, digits and pixels, found on held-out training rows.
+KERNEL = tuple(
+    {"gamma": [gamma], "shrinkage": [shrinkage]}
+    for gamma, shrinkage in ((0.03, 1e-3), (0.1, 1e-4), (0.3, 1e-5), (1.0, 1e-5))
+)
 SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
 
 METHODS = {
@@ -184,7 +189,7 @@ METHODS = {
     "GCCA": Method(_views("linear", "GCCA"), SHRINK, WIDTHS),
     "KGCCA": Method(
         _views("nonparametric", "KGCCA", kernel="rbf"),
-        ({"gamma": [0.1, 0.3], "shrinkage": [1e-5, 1e-4]},),
+        KERNEL,
         WIDTHS,
     ),
     "TCCA": Method(
