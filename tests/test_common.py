@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 from sklearn.utils.fixes import parse_version
 
 CONFIGURATIONS = {
+    "two heads": {"n_specific_components": 2, "output": "all"},
     "concat": {"output": "concat"},
     "mean": {"output": "mean"},
     "mlp": {"encoder": "mlp"},
