@@ -26,7 +26,8 @@ IGNORED = {
 #: What anchors inherit from `BaseAnchor`, and objectives from `BaseLoss`, is documented there.
 INHERITED = {
     "skcentrobind.anchors": {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr"},
-    "skcentrobind.losses": {"clamp_", "extra_repr", "forward", "frozen", "prepare", "sources"},
+    "skcentrobind.losses": {"clamp_", "extra_repr", "forward", "frozen", "prepare"}
+    | {"shared", "sources"},
 }
 
 

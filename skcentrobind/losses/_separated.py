@@ -114,18 +114,7 @@ class SeparatedLoss(WrappedLoss):
         self.specific.prepare(names)
 
     def shared(self, z):
-        """Return the shared head's part.
-
-        Parameters
-        ----------
-        z : Tensor of shape (n_modalities, batch, width)
-            Outputs of the encoders.
-
-        Returns
-        -------
-        z : Tensor of shape (n_modalities, batch, n_components)
-            Unit-length rows, zeros where a modality is absent.
-        """
+        """Return the shared head's part, scaled to unit length; rows of zeros stay."""
         return unit_rows(z[..., : self.n_components])
 
     def forward(self, z, z_augmented, present, generator):

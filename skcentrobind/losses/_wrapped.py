@@ -23,18 +23,7 @@ class WrappedLoss(BaseLoss):
         self.loss.prepare(names)
 
     def shared(self, z):
-        """Return the part of the embeddings that the objective compares.
-
-        Parameters
-        ----------
-        z : Tensor of shape (n_modalities, batch, width)
-            Outputs of the encoders.
-
-        Returns
-        -------
-        z : Tensor of shape (n_modalities, batch, n_components)
-            As the objective has it.
-        """
+        """Return the part of the embeddings that the objective compares."""
         return self.loss.shared(z)
 
     def frozen(self):
