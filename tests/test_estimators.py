@@ -63,6 +63,7 @@ EFFECTS = {
     "encoder": ("mlp", {}),
     "freeze_anchor": (False, {}),
     "hidden_layer_sizes": ((9,), {}),
+    "n_specific_components": (3, {}),
     "learning_rate": (1e-2, {}),
     "learn_temperature": (True, {"learning_rate": 0.1}),
     "max_epochs": (4, {}),
