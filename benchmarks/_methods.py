@@ -86,11 +86,21 @@ class Views:
             options["n_components"] = min(self.model.n_components, *(v.shape[1] for v in views))
         if getattr(self.model, "gamma", None) is not None:
             options["gamma"] = [self.model.gamma / view.shape[1] for view in views]
-        self.fitted = clone(self.model).set_params(**options)
-        # Maps back and permutation importances, which nobody asks for here, take nine tenths of
-        # the fit of a kernel model.
-        self.fitted._fit_maps_and_importances = lambda views: None
-        self.fitted.fit(views)
+        # A broad kernel has a low rank, which bounds its components and only shows in the fit.
+        most = options["n_components"]
+        widths = [most, *(w for w in sorted(WIDTHS, reverse=True) if w < most)]
+        for width in widths:
+            self.fitted = clone(self.model).set_params(**options | {"n_components": width})
+            # Maps back and permutation importances, which nobody asks for here, take nine tenths
+            # of the fit of a kernel model.
+            self.fitted._fit_maps_and_importances = lambda views: None
+            try:
+                self.fitted.fit(views)
+            except ValueError as exc:
+                if "n_components" not in str(exc) or width == widths[-1]:
+                    raise
+            else:
+                break
         return self
 
     def _input(self, x, n_modalities):
