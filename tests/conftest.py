@@ -1,6 +1,7 @@
 """Small data with known structure, and estimators that fit it in a fraction of a second."""
 
 import os
+import pickle
 
 # scipy reads it when it is first imported; scikit-learn's check of array API inputs needs it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -57,6 +58,17 @@ def gappy():
     present[np.arange(len(X)), np.arange(len(X)) % 3] = True
     arrays = [np.where(present[:, [m]], a, np.nan) for m, a in enumerate(X.arrays)]
     return Modalities(arrays, names=X.names)
+
+
+def assert_copies_go_on(bind, X, path):
+    """Save and pickle an estimator, train it and the copies on, and return both copies."""
+    bind.save(path)
+    copies = [pickle.loads(pickle.dumps(bind)), skcentrobind.load(path)]
+    bind.partial_fit(X)
+    for copy in copies:
+        copy.partial_fit(X)
+        assert copy.loss_curve_ == bind.loss_curve_
+    return copies
 
 
 QUICK = {"n_components": 4, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}

@@ -1,10 +1,9 @@
 """A second head for what a modality shares with no other."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
+from conftest import assert_copies_go_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,7 +11,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
-from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities, load
+from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
 from skcentrobind.anchors import IntraAnchor, MeanAnchor
 from skcentrobind.losses import AnchorLoss, PairwiseLoss, SeparatedLoss, separation
 
@@ -196,12 +195,7 @@ def test_all_is_concat_without_a_second_head(centro, X):
 def test_saved_pickled_and_continued_with_both_heads(each, gappy, tmp_path):
     bind = each(n_specific_components=3, regularizers={"separation": 2, "uniformity": 0.1})
     bind.fit(gappy).set_params(n_specific_components=7)  # what counts is what fit saw
-    bind.save(tmp_path / "bind.safetensors")
-    copies = [pickle.loads(pickle.dumps(bind)), load(tmp_path / "bind.safetensors")]
-    bind.partial_fit(gappy)
-    for copy in copies:
-        copy.partial_fit(gappy)
-        assert copy.loss_curve_ == bind.loss_curve_
+    for copy in assert_copies_go_on(bind, gappy, tmp_path / "bind.safetensors"):
         assert_array_equal(
             copy.transform_specific(gappy).arrays[0], bind.transform_specific(gappy).arrays[0]
         )

@@ -1,12 +1,11 @@
 """The contract that every estimator keeps, whatever its objective."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ESTIMATORS, QUICK, draw
+from conftest import ESTIMATORS, QUICK, assert_copies_go_on, draw
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +21,6 @@ from skcentrobind import (
     Modalities,
     PairwiseBindTransformer,
     PrincipalBindTransformer,
-    load,
 )
 from skcentrobind.losses import BaseLoss, Temperature
 
@@ -100,12 +98,7 @@ def test_search_and_pipeline(each, X, y):
 
 def test_pickled_saved_and_continued(each, gappy, tmp_path):
     bind = each(learn_temperature=True, regularizers={"uniformity": 0.1}).fit(gappy)
-    bind.save(tmp_path / "bind.safetensors")
-    copies = [pickle.loads(pickle.dumps(bind)), load(tmp_path / "bind.safetensors")]
-    bind.partial_fit(gappy)
-    for copy in copies:
-        copy.partial_fit(gappy)
-        assert copy.loss_curve_ == bind.loss_curve_
+    for copy in assert_copies_go_on(bind, gappy, tmp_path / "bind.safetensors"):
         assert copy.temperature_ == bind.temperature_
         assert_array_equal(copy.transform(gappy), bind.transform(gappy))
 
