@@ -249,11 +249,15 @@ def surround(estimator, loss, regularizers=None):
     if weights:
         loss = RegularizedLoss(loss, weights)
     if estimator._n_specific:
-        anchor = IntraAnchor()
-        specific = AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
-        loss = SeparatedLoss(loss, specific, estimator._n_components, separation)
+        loss = SeparatedLoss(loss, _intra_loss(estimator), estimator._n_components, separation)
     loss.prepare(estimator.modality_names_)
     return loss
+
+
+def _intra_loss(estimator):
+    """Objective that binds every modality to its own augmented rows."""
+    anchor = IntraAnchor()
+    return AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
 
 
 def build_net(estimator, module, objective, data_valid):
@@ -275,10 +279,7 @@ def pretrain(estimator, module, data):
     """Contrastive pre-training of every encoder on its own augmented rows."""
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
-    anchor = IntraAnchor()
-    objective = surround(
-        estimator, AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
-    )
+    objective = surround(estimator, _intra_loss(estimator))
     net = _net(estimator, module, objective, "pre-training", seed_shift=3)
     net.train_on(data, estimator.pretrain_epochs)
 

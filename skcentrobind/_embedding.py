@@ -45,11 +45,10 @@ class EmbeddingMixin(TransformerMixin):
         checked, present = self._checked(X)
         widths = self._n_components, self._n_specific
         Z = check_out(out, (len(present), n_columns(present.shape[1], *widths, self.output)))
+        heads = ("shared", "specific") if self.output == "all" else ("shared",)
         for rows in gen_batches(len(Z), _TRANSFORM_ROWS):
-            blocks, specific = self._encode_all(checked, present, rows), None
-            if self.output == "all" and self._n_specific:
-                specific = self._encode_all(checked, present, rows, "specific")
-            Z[rows] = join(blocks, specific, present[rows], self.output)
+            blocks = self._encode_all(checked, present, rows, heads)
+            Z[rows] = join(blocks, self._n_components, present[rows], self.output)
         return keep_index(self, Z, X)
 
     def transform_modalities(self, X):
@@ -66,7 +65,7 @@ class EmbeddingMixin(TransformerMixin):
             Arrays of shape (n_samples, n_components) with unit-length rows, under the names of
             the modalities; rows of NaN where a sample lacks the modality.
         """
-        return self._embed_modalities(X, "shared")
+        return self._embed_modalities(X, ("shared",))
 
     def transform_specific(self, X):
         """Embed what each modality shares with no other, by the second head of its encoder.
@@ -93,7 +92,7 @@ class EmbeddingMixin(TransformerMixin):
                 f"This {type(self).__name__} was fitted with n_specific_components=0, so its "
                 "encoders have one head; fit it with some."
             )
-        return self._embed_modalities(X, "specific")
+        return self._embed_modalities(X, ("specific",))
 
     def transform_modality(self, X_m, modality, out=None):
         """Embed rows of a single modality, for example the text of a query.
@@ -125,27 +124,28 @@ class EmbeddingMixin(TransformerMixin):
         check_is_fitted(self)
         return check_modalities(self, X, reset=False)
 
-    def _embed_modalities(self, X, head):
-        """Embeddings of all modalities by one head of the encoders, NaN where absent."""
+    def _embed_modalities(self, X, heads):
+        """Embeddings of all modalities by some heads of the encoders, NaN where absent."""
         checked, present = self._checked(X)
-        blocks = self._encode_all(checked, present, head=head)
+        blocks = self._encode_all(checked, present, heads=heads)
         blocks[~present.T] = np.nan
         return Modalities(dict(zip(self.modality_names_, blocks, strict=True)))
 
-    def _encode_all(self, X, present, rows=slice(None), head="shared"):
+    def _encode_all(self, X, present, rows=slice(None), heads=("shared",)):
         """Embeddings of some samples in all modalities, zero where absent, as one array."""
         here, start = present[rows], rows.start or 0
-        width = self._n_components if head == "shared" else self._n_specific
+        widths = {"shared": self._n_components, "specific": self._n_specific}
+        width = sum(widths[head] for head in heads)
         # (n_modalities, n_samples, width)
         blocks = np.zeros((len(X.arrays), len(here), width), dtype=np.float32)
         for m, array in enumerate(X.arrays):
-            self._encode(m, array, start + np.flatnonzero(here[:, m]), blocks[m], start, head)
+            self._encode(m, array, start + np.flatnonzero(here[:, m]), blocks[m], start, heads)
         return blocks
 
-    def _encode(self, m, array, rows, out, start=0, head="shared"):
+    def _encode(self, m, array, rows, out, start=0, heads=("shared",)):
         """Write embeddings of some rows of one modality to `out`, which begins at row `start`."""
         name = self.modality_names_[m]
-        encoder, scaler = self._encoder(m, head), self.scalers_[name]
+        encoder, scaler = self._encoder(m, heads), self.scalers_[name]
         with torch.no_grad():
             for some, x in encoding_batches(name, array, scaler, rows, self.device_):
                 out[some - start] = encoder(x).cpu().numpy()

@@ -167,7 +167,7 @@ def _frozen_layers(module):
 
 
 class ModalityEncoder(nn.Module):
-    """Encoder of one modality, or one of its heads: prepared float32 rows to unit-length rows.
+    """Encoder of one modality, or some of its heads: prepared float32 rows to unit-length rows.
 
     It shares its weights with the trained network. "Prepared" means standardised by the
     estimator's `scalers_`, where the modality has one.
@@ -178,20 +178,22 @@ class ModalityEncoder(nn.Module):
         The group that the modality belongs to.
     position : int
         Its position among the group's members.
-    head : slice, default=None
-        Which columns make up the head; None if there is one head.
+    heads : tuple of slice, default=()
+        Which columns make up each head to return, side by side; empty if there is one head.
     """
 
-    def __init__(self, group, position, head=None):
+    def __init__(self, group, position, heads=()):
         super().__init__()
         self.group = group
         self.position = position
-        self.head = head
+        self.heads = heads
 
     def forward(self, x):
         """Embed (batch, n_features) to (batch, n_components)."""
         z = self.group.encode(self.position, x)
-        return z if self.head is None else unit_rows(z[:, self.head])
+        if not self.heads:
+            return z
+        return torch.cat([unit_rows(z[:, head]) for head in self.heads], dim=1)
 
 
 def build_groups(specs, shapes, names, n_components, hidden_layer_sizes, split, generator, probe):

@@ -75,10 +75,11 @@ class FittedAttributes:
         """Whether training has taken place."""
         return hasattr(self, "net_")
 
-    def _encoder(self, m, head="shared"):
-        """One head of the encoder of a modality."""
-        columns = None
+    def _encoder(self, m, heads=("shared",)):
+        """Some heads of the encoder of a modality."""
+        columns = ()
         if self._n_specific:
             n = self._n_components
-            columns = slice(n) if head == "shared" else slice(n, None)
+            both = {"shared": slice(n), "specific": slice(n, None)}
+            columns = tuple(both[head] for head in heads)
         return ModalityEncoder(*self.net_.module_.group_of(m), columns)

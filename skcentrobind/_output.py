@@ -32,15 +32,16 @@ def n_columns(n_modalities, n_components, n_specific, output):
     return n_modalities * (n_components + (n_specific if output == "all" else 0))
 
 
-def join(shared, specific, present, output):
+def join(blocks, n_components, present, output):
     """Put the embeddings of all modalities side by side, or take their mean.
 
     Parameters
     ----------
-    shared : ndarray of shape (n_modalities, n_samples, n_components)
-        Embeddings, zero where absent.
-    specific : ndarray of shape (n_modalities, n_samples, n_specific) or None
-        Those of the second head, zero where absent, for "all"; None if there is none.
+    blocks : ndarray of shape (n_modalities, n_samples, width)
+        Embeddings, zero where absent, which is overwritten; for "all" those of the second head
+        behind them.
+    n_components : int
+        Width of the first head.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
     output : {"concat", "mean", "all"}
@@ -51,11 +52,10 @@ def join(shared, specific, present, output):
     Z : ndarray of shape (n_samples, n_columns)
         A sample's mean stands in for the modalities that it lacks.
     """
+    shared = blocks[:, :, :n_components]
     weight = present.T[:, :, None].astype(np.float32)
     mean = shared.sum(axis=0) / weight.sum(axis=0)
     if output == "mean":
         return mean
-    blocks = shared if present.all() else np.where(weight > 0, shared, mean)
-    if specific is not None:
-        blocks = np.concatenate([blocks, specific], axis=2)
+    np.copyto(shared, mean, where=weight == 0)
     return blocks.swapaxes(0, 1).reshape(len(mean), -1)
