@@ -43,7 +43,7 @@ def estimator(batch_size, epochs):
 def initial_encoders(X):
     """One nn.Sequential a modality, with the weights that our fit starts from."""
     started = estimator(256, 1)
-    _, _, module, _ = started._start(X, early_stopping=False)
+    _, _, module, *_ = started._start(X, early_stopping=False)
     bank = module.groups[0]
     encoders = nn.ModuleList()
     for m, width in enumerate(bank.n_features):

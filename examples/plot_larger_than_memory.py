@@ -65,7 +65,8 @@ print(f"{(folder / 'z.npy').stat().st_size / 1e6:.1f} MB of embeddings")
 # Chunks from anywhere
 # --------------------
 # Where there are no files, as with a database or a stream, ``partial_fit`` takes one chunk after
-# the other. The first one fixes the standardisation, so let it be a fair sample.
+# the other. The first one fixes the standardisation and where training starts, so let it be a fair
+# sample.
 
 
 def chunks(size):

@@ -9,7 +9,6 @@ from skcentrobind._build import (
     draw_seed,
     enough_epochs,
     pretrain,
-    split_rows,
     surround,
 )
 from skcentrobind._device import resolve_device
@@ -17,6 +16,7 @@ from skcentrobind._embedding import EmbeddingMixin
 from skcentrobind._fitted import FittedAttributes
 from skcentrobind._parameters import check_parameters, store
 from skcentrobind._serving import ServingMixin
+from skcentrobind._split import split_rows
 from skcentrobind._validation import check_enough_samples, check_modalities, warn_of_unbound
 from skcentrobind.losses import Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
@@ -35,6 +35,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         *,
         encoder="residual",
         hidden_layer_sizes=(256,),
+        init="gcca",
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,
@@ -93,13 +94,13 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         TypeError
             If a modality has a type that cannot be used.
         """
-        data, data_valid, module, objective = self._start(X, self.early_stopping)
+        data, data_valid, module, objective, is_warm = self._start(X, self.early_stopping)
         if self.pretrain_epochs:
             pretrain(self, module, data)
         net = build_net(self, module, objective, data_valid)
         epochs = self.max_epochs
         if isinstance(epochs, str):
-            epochs = enough_epochs(net.steps_in(data))
+            epochs = enough_epochs(net.steps_in(data), is_warm)
         return self._continue(net, data, epochs)
 
     def partial_fit(self, X, y=None):
@@ -123,7 +124,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
             Estimator that has seen one more epoch.
         """
         if not hasattr(self, "net_"):
-            data, _, module, objective = self._start(X, early_stopping=False)
+            data, _, module, objective, _ = self._start(X, early_stopping=False)
             return self._continue(build_net(self, module, objective, None), data, 1)
         checked, present = check_modalities(self, X, reset=False)
         check_enough_samples(checked, "partial_fit")
@@ -164,7 +165,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
     # ---------------------------------------------------------------- steps of fit
 
     def _start(self, X, early_stopping):
-        """Check everything and build the encoders; return both sets of rows, module, objective."""
+        """Check everything, build the encoders; return both sets of rows and what is trained."""
         check_parameters(self)
         vars(self).pop("net_", None)
         checked, present = check_modalities(self, X, reset=True)
@@ -173,17 +174,17 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         self._n_components = int(self.n_components)
         self._n_specific = int(self.n_specific_components)
         objective = self._make_objective()
-        module, self.scalers_ = build_module(self, checked, present)
-        layout = [group.members for group in module.groups]
         train = valid = None
         if early_stopping:
             train, valid = split_rows(
                 present, self.modality_names_, self.validation_fraction, self._seed
             )
+        module, self.scalers_, is_warm = build_module(self, checked, present, train)
+        layout = [group.members for group in module.groups]
         warn_of_unbound(present, self.modality_names_, objective)
         data = self._to_data(checked, present, layout, train)
         data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
-        return data, data_valid, module, objective
+        return data, data_valid, module, objective, is_warm
 
     def _continue(self, net, data, epochs):
         """Train for some epochs and keep the net, unless it diverges."""

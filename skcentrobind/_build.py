@@ -13,11 +13,11 @@ from skcentrobind._batches import BindData
 from skcentrobind._data import fit_scalers, prepared_batch
 from skcentrobind._device import resolve_precision
 from skcentrobind._encoders import CustomEncoder, build_groups
+from skcentrobind._initial import start_from_gcca
 from skcentrobind._module import BindModule, View
 from skcentrobind._names import per_modality
 from skcentrobind._net import BindNet, stop_early
 from skcentrobind._sparse_rows import to_dense
-from skcentrobind._validation import count_shared
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss, RegularizedLoss, SeparatedLoss
 
@@ -29,59 +29,14 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def enough_epochs(steps_an_epoch):
+def enough_epochs(steps_an_epoch, is_warm):
     """Epochs that train long enough without asking anybody.
 
-    On small data an epoch is a step or two, and many more than 100 of them learn the rows by heart.
-    On large data an epoch is hundreds of steps, and the score hardly rises after the first 10,000.
+    On small data an epoch is a step or two, and many more than 100 of them, or 50 from a warm
+    start, learn the rows by heart. On large data an epoch is hundreds of steps, and the score
+    hardly rises after the first 10,000.
     """
-    return max(10, min(100, 10_000 // steps_an_epoch))
-
-
-def split_rows(present, names, validation_fraction, seed):
-    """Split rows into training and validation, each with enough rows to do its work.
-
-    Parameters
-    ----------
-    present : ndarray of bool of shape (n_samples, n_modalities)
-        Which samples have which modality.
-    names : list of str
-        The modalities.
-    validation_fraction : float
-        Share of the rows to hold out, at least two.
-    seed : int
-        Seed of the choice.
-
-    Returns
-    -------
-    train, valid : ndarray of int
-        Positions of the rows.
-    """
-    n_samples, n_modalities = present.shape
-    n_valid = max(2, round(n_samples * validation_fraction))
-    order = np.random.RandomState(seed).permutation(n_samples)
-    train, valid = np.sort(order[n_valid:]), np.sort(order[:n_valid])
-    fault = None
-    if len(train) < 2:
-        fault = "fewer than 2 are left to learn from; give more samples"
-    elif present[train].sum(axis=0).min() < 2:
-        poorest = names[present[train].sum(axis=0).argmin()]
-        fault = f"fewer than 2 that have '{poorest}' are left to learn from; give more samples"
-    elif n_modalities > 1 and not _some_pair_meets(present[valid]):
-        fault = "no two modalities meet in 2 of them, so there is no score; hold out more of them"
-    if fault:
-        raise ValueError(
-            f"early_stopping=True with validation_fraction={validation_fraction} holds out "
-            f"{n_valid} of {n_samples} samples, and {fault} or set early_stopping=False."
-        )
-    return train, valid
-
-
-def _some_pair_meets(present):
-    """Whether any two modalities share two samples or more."""
-    shared = count_shared(present)
-    np.fill_diagonal(shared, 0)
-    return shared.max() > 1
+    return max(10, min(50 if is_warm else 100, 10_000 // steps_an_epoch))
 
 
 def build_data(estimator, X, present, layout, rows=None):
@@ -90,7 +45,7 @@ def build_data(estimator, X, present, layout, rows=None):
     return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
 
 
-def build_module(estimator, X, present):
+def build_module(estimator, X, present, rows=None):
     """Make encoders and augmentation.
 
     Parameters
@@ -101,6 +56,8 @@ def build_module(estimator, X, present):
         Checked data.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
+    rows : ndarray of int, default=None
+        Those of X that the encoders may learn from, None for all.
 
     Returns
     -------
@@ -108,6 +65,8 @@ def build_module(estimator, X, present):
         On the estimator's device.
     scalers : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
         How each modality is standardised.
+    is_warm : bool
+        Whether nothing that has to be learned starts from a random draw.
     """
     names = estimator.modality_names_
     specs = per_modality(estimator.encoder, names, "encoder")
@@ -130,6 +89,9 @@ def build_module(estimator, X, present):
         return to_dense(prepared_batch([names[m]], [X.arrays[m][rows]], [None], "cpu"))
 
     groups = _groups(estimator, probe)
+    is_warm = estimator.init == "gcca" and start_from_gcca(
+        groups, X, present, rows, list(scalers.values()), estimator._n_components, estimator._seed
+    )
     # Stored entries of sparse rows are multiplied by noise, which needs no spread.
     spreads = [
         None
@@ -137,7 +99,9 @@ def build_module(estimator, X, present):
         else _spread([fitted[m] for m in group.members])
         for group in groups
     ]
-    return _assemble(estimator, groups, spreads), scalers
+    # A second head starts from a random draw.
+    is_warm = is_warm and not estimator._n_specific
+    return _assemble(estimator, groups, spreads), scalers, is_warm
 
 
 def rebuild_module(estimator, spreads):

@@ -107,6 +107,7 @@ class CentroBindTransformer(BaseBindTransformer):
         aggregator="mean",
         encoder="residual",
         hidden_layer_sizes=(256,),
+        init="gcca",
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,

@@ -46,8 +46,8 @@ class EncoderBank(nn.Module):
         self.members = tuple(members)
         self.n_features = list(n_features)
         self.n_hidden = hidden[0] if hidden else 0
-        has_linear_part = kind != "mlp" or not hidden
-        n_first = self.n_hidden + (n_components if has_linear_part else 0)
+        self.has_linear_part = kind != "mlp" or not hidden
+        n_first = self.n_hidden + (n_components if self.has_linear_part else 0)
         n_members = len(self.members)
 
         # The first layers of all members stand below one another; their columns are the hidden
@@ -81,6 +81,27 @@ class EncoderBank(nn.Module):
         rest = [p[k : k + 1] for pair in pairs for p in pair]
         how = (self.n_features[k : k + 1], self.n_hidden, self.product_dtype)
         return Perceptrons.apply(x.flatten(1), *how, *first, *rest)[0]
+
+    @torch.no_grad()
+    def start_linear_part(self, k, weight, bias, share):
+        """Set the first columns of W x + b of member k, and keep a share of what was there.
+
+        Parameters
+        ----------
+        k : int
+            Position among the members.
+        weight : ndarray of shape (n_features[k], n_columns)
+            The columns.
+        bias : ndarray of shape (n_columns,)
+            Their constants.
+        share : float
+            Of the old columns, which is added.
+        """
+        columns = slice(self.n_hidden, self.n_hidden + len(bias))
+        old = self.first_weight.split(self.n_features)[k][:, columns]
+        for tensor, start in ((old, weight), (self.first_bias[k, 0, columns], bias)):
+            start = torch.as_tensor(start, dtype=tensor.dtype, device=tensor.device)
+            tensor.mul_(share).add_(start)
 
     def member_parameters(self, k):
         """Return the tensors of member k, as views that share memory with the bank."""

@@ -23,6 +23,7 @@ from skcentrobind.losses import AnchorLoss
         "to_anchor" lets each row of the other modality look for its own anchor, as in UniBind.
     """,
     pretrain_epochs=20,
+    init="random",
 )
 class FixedAnchorBindTransformer(BaseBindTransformer):
     r"""Bind all modalities to one or several fixed anchor modalities.
@@ -80,6 +81,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         anchor=0,
         encoder="residual",
         hidden_layer_sizes=(256,),
+        init="random",
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,

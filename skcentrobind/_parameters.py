@@ -87,6 +87,7 @@ RULES = {
         "n_components) -> Module, or a list or dict of these, one for each modality",
     ),
     "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
+    "init": (lambda v: isinstance(v, str) and v in ("random", "gcca"), "'random' or 'gcca'"),
     "n_specific_components": _int_from(0),
     "temperature": (
         _one_or_each(lambda v: _is_real(v) and v > 0),

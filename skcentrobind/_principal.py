@@ -63,6 +63,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
         *,
         encoder="residual",
         hidden_layer_sizes=(256,),
+        init="gcca",
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,

@@ -61,7 +61,9 @@ class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):
             moments += rows.T @ rows
             n_rows += len(rows)
         covariance = moments / n_rows
-        self.shrinkage_, size = _shrinkage(covariance, n_rows), np.trace(covariance) / width
+        trace = np.trace(covariance)
+        self.shrinkage_ = shrinkage_of(np.sum(covariance**2), trace, width, n_rows)
+        size = trace / width
         shrunk = (1 - self.shrinkage_) * covariance + self.shrinkage_ * size * np.eye(width)
         variances, axes = np.linalg.eigh(shrunk)
         # Rounding may leave directions without variance a tiny or negative one: they stay flat.
@@ -88,15 +90,29 @@ class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):
         return super().transform(X, copy=copy) @ self.whitening_
 
 
-def _shrinkage(covariance, n_rows):
+def shrinkage_of(squares, trace, width, n_rows):
     r"""The oracle approximating rule, from the traces of S and of S squared.
 
     .. math:: \rho = \frac{\alpha + \mu^2}{(n + 1)(\alpha - \mu^2 / p)},
        \quad \alpha = \frac{\operatorname{tr} S^2}{p^2}, \mu = \frac{\operatorname{tr} S}{p}
 
+    Parameters
+    ----------
+    squares : float
+        tr S^2, the sum of all squared covariances.
+    trace : float
+        tr S.
+    width : int
+        p, number of features.
+    n_rows : int
+        n, number of rows.
+
+    Returns
+    -------
+    rho : float
+        Between 0 and 1.
     """
-    width = len(covariance)
-    alpha, mu = np.mean(covariance**2), np.trace(covariance) / width
+    alpha, mu = squares / width**2, trace / width
     spread = (n_rows + 1) * (alpha - mu**2 / width)
     # At least 0, but rounding may leave a tiny negative number where features are uncorrelated.
     return 1.0 if spread <= 0 else float(min((alpha + mu**2) / spread, 1.0))

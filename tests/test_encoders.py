@@ -203,7 +203,8 @@ def test_identity():
 
 
 @fast
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(-8, 8))
+# Rows shorter than 1e-12 are not scaled up to unit length.
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(-4, 8))
 def test_unit_rows(seed, width, exponent):
     h = randn(3, 4, width, seed=seed) * 10**exponent
     h[1, 2] = 0

@@ -79,7 +79,7 @@ EFFECTS = {
 
 #: Parameters that have tests of their own below or in test_bad_input.py.
 TESTED_APART = {"callbacks", "device", "modalities", "n_components", "output", "verbose"}
-TESTED_APART |= {"alignment_temperature", "precision"}  # in test_objectives.py, test_precision.py
+TESTED_APART |= {"alignment_temperature", "init", "precision"}  # in files of their own
 
 
 CLASSES = {"centro": CentroBindTransformer, "fixed": FixedAnchorBindTransformer}
@@ -436,7 +436,7 @@ def test_binding_pays_on_rows_that_were_not_seen(make_data, binder):
     train, test = X[:60], X[60:]
     params = {"n_components": 8, "hidden_layer_sizes": (32,)}
     bound = binder(**params, max_epochs=150, pretrain_epochs=0, learning_rate=5e-3).fit(train)
-    untrained = binder(**params, **STILL, pretrain_epochs=0).fit(train)
+    untrained = binder(**params, **STILL, pretrain_epochs=0, init="random").fit(train)
     assert untrained.score(test) < 3 * chance(60)
     assert bound.score(test) > 5 * chance(60)
     assert bound.score(test) > 2 * untrained.score(test)
@@ -454,7 +454,7 @@ def test_nothing_is_learned_from_modalities_that_share_nothing(make_data, centro
 
 def test_loss_curve(make_data, binder):
     X, _ = make_data(60)
-    bind = binder(max_epochs=30, learning_rate=5e-3).fit(X)
+    bind = binder(max_epochs=30, learning_rate=5e-3, init="random").fit(X)
     assert len(bind.loss_curve_) == bind.n_iter_ == 30
     assert all(isinstance(loss, float) and loss > 0 for loss in bind.loss_curve_)
     assert np.mean(bind.loss_curve_[-5:]) < 0.9 * bind.loss_curve_[0]
@@ -1012,7 +1012,8 @@ def test_classes_have_the_same_defaults_but_for_their_own_parameters():
         for cls in (CentroBindTransformer, FixedAnchorBindTransformer)
     )
     differ = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
-    assert differ == {"pretrain_epochs"}
+    # The anchor of a fixed anchor must not know the others.
+    assert differ == {"pretrain_epochs", "init"}
     assert ours.keys() ^ theirs.keys() == {
         "aggregator",
         "detach_anchor",
@@ -1031,9 +1032,18 @@ def test_data_of_the_fixtures_are_what_the_tests_assume():
 @pytest.mark.parametrize(
     ("steps", "epochs"), [(1, 100), (100, 100), (101, 99), (400, 25), (1000, 10), (5000, 10)]
 )
-def test_large_data_need_fewer_epochs(X, monkeypatch, steps, epochs):
+@pytest.mark.parametrize(
+    ("params", "most"),
+    [
+        ({}, 50),
+        ({"init": "random"}, 100),
+        ({"encoder": "mlp"}, 100),
+        ({"n_specific_components": 1}, 100),
+    ],
+)
+def test_large_data_need_fewer_epochs(X, monkeypatch, steps, epochs, params, most):
     monkeypatch.setattr(BindNet, "steps_in", lambda self, data: steps)
     monkeypatch.setattr(BindNet, "train_on", lambda self, data, n: asked.append(n))
     asked = []
-    CentroBindTransformer(n_components=2, hidden_layer_sizes=()).fit(X)
-    assert asked == [epochs]
+    CentroBindTransformer(n_components=2, hidden_layer_sizes=(3,), **params).fit(X)
+    assert asked == [min(epochs, most)]

@@ -23,6 +23,7 @@ TABLE = {
     "_layout": ("numpy pandas scipy sklearn", "_modalities _inputs"),
     "_values": ("numpy scipy sklearn", "_items _inputs"),
     "_validation": ("numpy", "_names _items _modalities _inputs _layout _values"),
+    "_split": ("numpy", "_validation"),
     "_apply": ("numpy scipy sklearn", "_items"),
     "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
     "_whitening": ("numpy sklearn", ""),
@@ -39,6 +40,8 @@ TABLE = {
     "losses": ("torch", "_layers _names _spectral"),
     "_data": ("numpy scipy sklearn torch", "_sparse_rows _whitening"),
     "_batches": ("numpy scipy torch", "_data"),
+    "_gcca": ("numpy scipy threadpoolctl", "_whitening"),
+    "_initial": ("numpy scipy", "_data _encoders _gcca"),
     "_module": ("torch", "_encoders _layers _sparse_rows"),
     "_device": ("torch", ""),
     # skorch
@@ -47,8 +50,8 @@ TABLE = {
     "_parameters": ("sklearn torch", "_augment _encoders"),
     "_build": (
         "numpy sklearn torch",
-        "_names _validation _sparse_rows _augment _data _batches _device _encoders _module _net "
-        "anchors losses",
+        "_names _sparse_rows _augment _data _batches _device _encoders _initial _module "
+        "_net anchors losses",
     ),
     "_output": ("numpy", ""),
     "_fitted": ("numpy sklearn", "_encoders _output _validation"),
@@ -59,7 +62,7 @@ TABLE = {
     "_serving": ("sklearn", "_onnx _saving _validation"),
     "_base": (
         "sklearn",
-        "_build _device _embedding _fitted _parameters _serving _validation losses metrics",
+        "_build _device _embedding _fitted _parameters _serving _split _validation losses metrics",
     ),
     "_docstrings": ("", ""),
     "_centrobind": ("sklearn", "_base _docstrings _parameters anchors losses"),

@@ -53,9 +53,8 @@ def test_the_same_seed_gives_the_same_numbers(each, gappy):
 @pytest.mark.parametrize("name", PAIRS)
 def test_it_learns_to_find_samples_that_it_has_not_seen(name):
     train, test = draw(400)[0], draw(100, seed=1)[0]
-    bind = ESTIMATORS[name](
-        n_components=8, max_epochs=30, batch_size=100, learning_rate=1e-2, random_state=0
-    )
+    settings = {"init": "random", "max_epochs": 30, "batch_size": 100, "learning_rate": 1e-2}
+    bind = ESTIMATORS[name](n_components=8, **settings, random_state=0)
     before = clone(bind).set_params(max_epochs=0, pretrain_epochs=0).fit(train).score(test)
     assert before < 0.2
     assert bind.fit(train).score(test) > 2 * before
@@ -90,7 +89,8 @@ def test_more_modalities_than_components(each):
 
 
 def test_search_and_pipeline(each, X, y):
-    search = GridSearchCV(each(), {"temperature": [0.1, 0.4]}, cv=3, error_score="raise").fit(X)
+    bind = each(init="random")  # or three epochs may leave every rank as it was
+    search = GridSearchCV(bind, {"temperature": [0.1, 0.4]}, cv=3, error_score="raise").fit(X)
     assert len(set(search.cv_results_["mean_test_score"])) == 2
     pipe = make_pipeline(each(), LogisticRegression())
     assert pipe.fit(X, y).score(X, y) > 0.6

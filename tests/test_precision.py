@@ -180,7 +180,9 @@ def digits():
     return X[::4]
 
 
-@pytest.mark.parametrize("params", [{}, {"encoder": "mlp", "hidden_layer_sizes": (64, 32)}])
+@pytest.mark.parametrize(
+    "params", [{"init": "random"}, {"encoder": "mlp", "hidden_layer_sizes": (64, 32)}]
+)
 def test_digits_are_learned_as_in_float32(digits, params):
     params = {"n_components": 16, "max_epochs": 12, "random_state": 0, "device": "cpu", **params}
     full = CentroBindTransformer(**params).fit(digits)
