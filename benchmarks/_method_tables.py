@@ -1,5 +1,7 @@
 """Tables and the figure of bench_methods, those that CentroBind loses first."""
 
+from itertools import product
+
 import numpy as np
 from _figures import IMAGES, panels, save
 from _method_data import TASKS
@@ -8,6 +10,8 @@ from _ranks import draw_ranking, rank_methods
 from _report import Table, greater, number, p_value, spread
 
 OURS = "CentroBind"
+#: Both have as many fits to be tuned with as any other method.
+OUR_ROWS = (OURS, "CentroBind on kernels")
 MEASURES = ("recall@1", "recall@5", "mrr", "cross-modal accuracy")
 MEASURES += ("probe, side by side", "probe, centroid")
 LINEAR = ("MCCA", "GCCA", "TCCA")
@@ -65,15 +69,15 @@ def goals(tasks):
     rows = []
     for task, goal in GOALS.items():
         methods = tasks.get(task, {})
-        for kind, names in PEERS.items() if OURS in methods else ():
+        for ours, (kind, names) in product(OUR_ROWS, PEERS.items()):
             peers = {m: values(methods[m], "recall@1") for m in names if m in methods}
-            if not peers:
+            if not peers or ours not in methods:
                 continue
             best = max(peers, key={m: v.mean() for m, v in peers.items()}.get)
-            mine, theirs = paired(values(methods[OURS], "recall@1"), peers[best])
+            mine, theirs = paired(values(methods[ours], "recall@1"), peers[best])
             lead = mine.mean() / theirs.mean() - 1
             test = greater(mine, (1 + goal) * theirs)
-            claim = f"{task}: recall@1 is {goal:.0%} above the best {kind}, which is {best}"
+            claim = f"{task}: {ours} has {goal:.0%} more recall@1 than the best {kind}, {best}"
             verdict = "holds" if lead >= goal else "does not hold"
             rows.append([claim, f"{lead:+.0%}", p_value(test.p), verdict])
     return Table("Lead over CCA", ["goal", "found", "p, t-test", "verdict"], rows, "goals")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
@@ -20,6 +21,7 @@ from skcentrobind import (
     GramianBindTransformer,
     Modalities,
     PairwiseBindTransformer,
+    PerModality,
     PrincipalBindTransformer,
     SymileBindTransformer,
 )
@@ -30,6 +32,8 @@ EACH_MODALITY = "each modality"
 WIDE = "wide"
 #: Largest number of entries of TCCA's tensor, whose order is the number of modalities.
 TENSOR_ENTRIES = 200_000
+#: Rows of the training data that a kernel compares others with.
+MAX_LANDMARKS = 1000
 #: Widths that are tried of the methods whose components are nested, so that one fit has them all.
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -130,12 +134,43 @@ class SideBySide:
         return Modalities({"all": self.pipeline.transform(np.hstack(X.arrays))})
 
 
-def _binder(cls, **fixed):
-    """`make` of a binding transformer."""
+class OnKernels:
+    """A binding transformer on Gaussian kernels of every modality, by the Nystroem method.
 
-    def make(settings, seed, **setting):
-        options = {**settings["fit"], "random_state": seed, "device": "cpu", **fixed, **setting}
-        return cls(**options)
+    Parameters
+    ----------
+    binder : binding transformer
+    gamma : float
+        A multiple of 1 / n_features.
+    seed : int
+        Chooses the landmarks.
+    """
+
+    def __init__(self, binder, gamma, seed):
+        self.binder, self.gamma, self.seed = binder, gamma, seed
+
+    def fit(self, X):
+        self.kernels = PerModality({name: self._kernel(*x.shape) for name, x in X.items()})
+        self.binder.fit(self.kernels.fit_transform(X))
+        return self
+
+    def _kernel(self, n_rows, width):
+        n_components = min(MAX_LANDMARKS, n_rows)
+        gamma = self.gamma / width
+        kernel = Nystroem(gamma=gamma, n_components=n_components, random_state=self.seed)
+        return make_pipeline(StandardScaler(), kernel)
+
+    def transform_modalities(self, X):
+        return self.binder.transform_modalities(self.kernels.transform(X))
+
+
+def _binder(cls, init="random", **fixed):
+    """`make` of a binding transformer; with a `gamma` in the setting, on kernels."""
+
+    def make(settings, seed, gamma=None, **setting):
+        options = {**settings["fit"], "init": init, "random_state": seed, "device": "cpu"}
+        binder = cls(**options | fixed | setting)
+        return binder if gamma is None else OnKernels(binder, gamma, seed)
 
     return make
 
@@ -180,10 +215,20 @@ KERNEL = tuple(
     {"gamma": [gamma], "shrinkage": [shrinkage]}
     for gamma, shrinkage in ((0.03, 1e-3), (0.1, 1e-4), (0.3, 1e-5), (1.0, 1e-5))
 )
+#: From a start in closed form less is to be learned, in smaller steps; the other end is random.
+WARM = {"init": "gcca", "learning_rate": 1e-3}
+COLD_END = {**OTHER_END, "init": ["random"], "learning_rate": [5e-3]}
+WARM_BIND = (*BIND[:2], COLD_END)
+#: Four fits again.
+ON_KERNELS = ({"gamma": [0.1, 0.4, 1.6], "temperature": [0.3]}, {"temperature": [0.1]})
 SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
 
 METHODS = {
-    "CentroBind": Method(_binder(CentroBindTransformer), BIND),
+    "CentroBind": Method(_binder(CentroBindTransformer, **WARM), WARM_BIND),
+    "CentroBind on kernels": Method(
+        _binder(CentroBindTransformer, **WARM, encoder="linear"), ON_KERNELS
+    ),
+    "CentroBind, random start": Method(_binder(CentroBindTransformer), BIND),
     **{
         f"CentroBind, {aggregator}": Method(
             _binder(CentroBindTransformer, aggregator=aggregator), BIND

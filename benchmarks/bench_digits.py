@@ -46,6 +46,7 @@ class MultiSetCCA:
 def methods(names, epochs, seed):
     common = {"max_epochs": epochs, "random_state": seed, "device": "cpu"}
     yield "CentroBind", CentroBindTransformer(**common)
+    yield "CentroBind, random start", CentroBindTransformer(init="random", **common)
     for name in names:
         yield f"fixed anchor {name}", FixedAnchorBindTransformer(anchor=name, **common)
     try:
@@ -88,7 +89,7 @@ def main():
             X_train, X_test = train_test_split(
                 X[views], test_size=0.3, stratify=y, random_state=seed
             )
-            runs.append(evaluate(X_train, X_test, 2 if smoke else 100, seed))
+            runs.append(evaluate(X_train, X_test, 2 if smoke else "auto", seed))
         title = f"{len(views)} modalities"
         print(f"\n{title} ({', '.join(views)}), mean over {len(seeds)} splits (s.d.)")
         results[title] = {}

@@ -141,6 +141,7 @@ def _stages(data, method):
 
 
 SMOKE = [("gmm even", "CentroBind"), ("gmm even", "PCA"), ("xor", "CentroBind")]
+SMOKE += [("gmm even", "CentroBind on kernels"), ("gmm even", "CentroBind, random start")]
 if find_spec("cca_zoo"):
     SMOKE += [("gmm even", "MCCA"), ("xor", "TCCA")]
 
