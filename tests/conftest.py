@@ -9,9 +9,13 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
+
+#: For properties of small arrays.
+fast = settings(deadline=None, max_examples=40)
 
 WIDTHS = {"image": 6, "text": 5, "audio": 4}
 
@@ -74,9 +78,13 @@ def assert_copies_go_on(bind, X, path):
 QUICK = {"n_components": 4, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 
 
+def quick_centro(**params):
+    return CentroBindTransformer(**{**QUICK, **params})
+
+
 @pytest.fixture
 def centro():
-    return lambda **params: CentroBindTransformer(**{**QUICK, **params})
+    return quick_centro
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -18,7 +19,6 @@ from skcentrobind.anchors import (
 )
 from skcentrobind.losses import AnchorLoss
 
-fast = settings(deadline=None, max_examples=40)
 many = given(seed=st.integers(0, 2**32 - 1), n_modalities=st.integers(1, 6), gaps=st.booleans())
 
 

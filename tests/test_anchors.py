@@ -6,7 +6,8 @@ from statistics import fmean, median
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -22,8 +23,6 @@ from skcentrobind.anchors import (
     WeightedAnchor,
 )
 from skcentrobind.losses import AnchorLoss
-
-fast = settings(deadline=None, max_examples=40)
 
 NAMES = ["image", "text", "audio", "tag"]
 

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import nn
@@ -21,8 +22,6 @@ from skcentrobind._encoders import (
     build_groups,
     unit_rows,
 )
-
-fast = settings(deadline=None, max_examples=40)
 
 LEARNED = ["residual", "mlp", "linear"]
 
