@@ -10,6 +10,7 @@ from skcentrobind._build import (
     enough_epochs,
     pretrain,
     surround,
+    width_of_space,
 )
 from skcentrobind._device import resolve_device
 from skcentrobind._embedding import EmbeddingMixin
@@ -31,7 +32,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
 
     def __init__(
         self,
-        n_components=64,
+        n_components="auto",
         *,
         encoder="residual",
         hidden_layer_sizes=(256,),
@@ -171,7 +172,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         checked, present = check_modalities(self, X, reset=True)
         self.device_ = resolve_device(self.device)
         self._seed = draw_seed(self.random_state)
-        self._n_components = int(self.n_components)
+        self._n_components = width_of_space(self)
         self._n_specific = int(self.n_specific_components)
         objective = self._make_objective()
         train = valid = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 import secrets
 
 import numpy as np
@@ -43,6 +44,32 @@ def build_data(estimator, X, present, layout, rows=None):
     """Lay out rows for the groups of encoders; `rows` are some of X, None for all."""
     scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
     return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
+
+
+def width_of_space(estimator):
+    """Number of components, chosen by the widths of the modalities if nobody else does.
+
+    A space of more dimensions than modalities have features has nothing to hold in them, and
+    fewer than 64 save no time. Beyond 256 time is spent and little found.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are checked, and names and shapes of the modalities known.
+
+    Returns
+    -------
+    n_components : int
+        At least 1.
+    """
+    if not isinstance(estimator.n_components, str):
+        return int(estimator.n_components)
+    specs = per_modality(estimator.encoder, estimator.modality_names_, "encoder")
+    widths = [math.prod(shape) for shape in estimator._row_shapes]
+    fixed = [width for width, spec in zip(widths, specs, strict=True) if spec == "identity"]
+    if fixed:
+        return fixed[0]
+    return min(max(64, 2 ** int(math.log2(np.median(widths)))), 256)
 
 
 def build_module(estimator, X, present, rows=None):

@@ -30,8 +30,7 @@ class CentroBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space.
+    {n_components}
     aggregator : str, BaseAnchor instance or callable, default="mean"
         How the embeddings of a sample become its anchor.
 
@@ -102,7 +101,7 @@ class CentroBindTransformer(BaseBindTransformer):
 
     def __init__(
         self,
-        n_components=64,
+        n_components="auto",
         *,
         aggregator="mean",
         encoder="residual",

@@ -2,6 +2,13 @@
 
 import inspect
 
+N_COMPONENTS = """\
+n_components : int or "auto", default="auto"
+    Width of the shared space.
+
+    "auto" follows the median number of features of the modalities, rounded down to a power of
+    two: at least 64 and at most 256. With an "identity" encoder it is the width of its rows."""
+
 PARAMETERS = """\
 encoder : str, Module, callable, list or dict, default="residual"
     Maps the features of a modality to the shared space; the result is scaled to unit length.
@@ -150,6 +157,8 @@ verbose : int, default=0
     0 is silent, 1 shows a progress bar, 2 prints a line for every epoch."""
 
 ATTRIBUTES = """\
+n_components_ : int
+    Width of the shared space.
 n_modalities_ : int
     Number of modalities.
 modality_names_ : list of str
@@ -198,6 +207,7 @@ def shared(objective="", pretrain_epochs=0, init="gcca"):
     def fill(cls):
         cls.__doc__ = (
             inspect.cleandoc(cls.__doc__)
+            .replace("{n_components}", N_COMPONENTS)
             .replace("{parameters}", parameters)
             .replace("{attributes}", ATTRIBUTES)
             + "\n"

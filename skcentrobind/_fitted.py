@@ -66,6 +66,12 @@ class FittedAttributes:
         return len(self.loss_curve_)
 
     @property
+    def n_components_(self):
+        """Width of the shared space."""
+        check_is_fitted(self)
+        return self._n_components
+
+    @property
     def n_modalities_(self):
         """Number of modalities seen in fit."""
         check_is_fitted(self)

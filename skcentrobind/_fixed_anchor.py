@@ -36,8 +36,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space.
+    {n_components}
     anchor : int, str or list of int or str, default=0
         Position or name of the anchor modality. With a list of several, the loss of each other
         modality is the mean over the anchors, and frozen anchors do not learn from one another.
@@ -76,7 +75,7 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
 
     def __init__(
         self,
-        n_components=64,
+        n_components="auto",
         *,
         anchor=0,
         encoder="residual",

@@ -16,8 +16,9 @@ class GramianBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space. More vectors than components always have the volume 0, so let
+    {n_components}
+
+        More vectors than components always have the volume 0, so let
         it be well above the number of modalities.
     {parameters}
 

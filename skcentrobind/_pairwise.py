@@ -15,8 +15,7 @@ class PairwiseBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space.
+    {n_components}
     {parameters}
 
     Attributes

@@ -30,6 +30,11 @@ def _int_from(minimum):
     )
 
 
+def _auto_or_int_from(minimum):
+    is_int, wanted = _int_from(minimum)
+    return lambda v: is_int(v) or (isinstance(v, str) and v == "auto"), f"{wanted}, or 'auto'"
+
+
 def _is_weight(value):
     return _is_real(value) and value >= 0
 
@@ -80,7 +85,7 @@ _FLAG = (_is_flag, "True or False")
 
 #: Parameter name -> (test, what is expected).
 RULES = {
-    "n_components": _int_from(1),
+    "n_components": _auto_or_int_from(1),
     "encoder": (
         _one_or_each(_is_encoder),
         f"one of {', '.join(map(repr, BUILT_IN))}, a torch.nn.Module, a factory (n_features, "
@@ -115,10 +120,7 @@ RULES = {
         "'concat', 'mean' or 'all'",
     ),
     "batch_size": _int_from(2),
-    "max_epochs": (
-        lambda v: (_is_int(v) and v >= 0) or (isinstance(v, str) and v == "auto"),
-        "an integer of at least 0, or 'auto'",
-    ),
+    "max_epochs": _auto_or_int_from(0),
     "learning_rate": (
         _one_or_each(lambda v: _is_real(v) and v > 0),
         "a positive number, such as 1e-3, or a list or dict of these, one for each modality",

@@ -23,8 +23,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space.
+    {n_components}
     {parameters}
 
     Attributes
@@ -59,7 +58,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
     def __init__(
         self,
-        n_components=64,
+        n_components="auto",
         *,
         encoder="residual",
         hidden_layer_sizes=(256,),

@@ -17,8 +17,7 @@ class SymileBindTransformer(BaseBindTransformer):
 
     Parameters
     ----------
-    n_components : int, default=64
-        Width of the shared space.
+    {n_components}
     {parameters}
 
     Attributes

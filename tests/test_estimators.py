@@ -110,6 +110,40 @@ def test_n_components(X, binder, n_components):
     bind = binder(n_components=n_components).fit(X)
     assert bind.transform(X).shape == (40, 3 * n_components)
     assert bind.transform_modality(X["text"], "text").shape == (40, n_components)
+    assert bind.n_components_ == n_components
+    assert type(bind.n_components_) is int
+
+
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ((6, 5, 4), 64),  # a space of 64 costs no more than one of 4
+        ((127, 127, 127), 64),
+        ((128, 5, 900), 128),
+        ((128, 127), 64),  # their median is between two
+        ((255, 2, 300), 128),
+        ((256, 256, 2), 256),
+        ((3, 5000, 4000), 256),
+    ],
+)
+def test_the_space_is_as_wide_as_most_modalities(centro, widths, expected):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(12, width)) for width in widths]
+    bind = centro(n_components="auto", max_epochs=0).fit(X)
+    assert bind.n_components_ == expected
+    assert bind.transform(X).shape == (12, len(widths) * expected)
+    assert len(bind.get_feature_names_out()) == len(widths) * expected
+    images = [*X[:-1], X[-1].reshape(12, 1, -1)]  # all features of a row count
+    assert centro(n_components="auto", max_epochs=0).fit(images).n_components_ == expected
+
+
+def test_the_space_is_as_wide_as_rows_that_are_in_it_already(X, binder):
+    encoder = {"image": "residual", "text": "identity", "audio": "mlp"}
+    bind = binder(n_components="auto", encoder=encoder).fit(X)
+    assert bind.n_components_ == X["text"].shape[1]
+    unit = X["text"] / np.linalg.norm(X["text"], axis=1, keepdims=True)
+    assert_allclose(bind.transform_modality(X["text"], "text"), unit, atol=1e-6)
+    assert binder(n_components=5, encoder=encoder).fit(X).n_components_ == 5
 
 
 def test_hidden_layers_of_all_depths(X, centro):
