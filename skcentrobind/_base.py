@@ -191,6 +191,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         """Train for some epochs and keep the net, unless it diverges."""
         vars(self).pop("net_", None)
         net.train_on(data, epochs)
+        net.forget_held_out()
         net.module_.eval()
         self.net_ = net
         return self

@@ -60,15 +60,22 @@ def width_of_space(estimator):
     Returns
     -------
     n_components : int
-        At least 1.
+        At least 1; at least 2 if nobody else chose it.
     """
     if not isinstance(estimator.n_components, str):
         return int(estimator.n_components)
     specs = per_modality(estimator.encoder, estimator.modality_names_, "encoder")
     widths = [math.prod(shape) for shape in estimator._row_shapes]
-    fixed = [width for width, spec in zip(widths, specs, strict=True) if spec == "identity"]
+    names = estimator.modality_names_
+    fixed = {n: w for n, w, s in zip(names, widths, specs, strict=True) if s == "identity"}
     if fixed:
-        return fixed[0]
+        width, *others = set(fixed.values())
+        if others or width < 2:
+            raise ValueError(
+                f"encoder='identity' gives the shared space the width of the modality, at least 2 "
+                f"and the same for all that have it, but got {fixed}; choose another encoder."
+            )
+        return width
     return min(max(64, 2 ** int(math.log2(np.median(widths)))), 256)
 
 
@@ -105,15 +112,15 @@ def build_module(estimator, X, present, rows=None):
     ]
     whitens = isinstance(estimator.standardize, str)
     whitened = [name for name, use in zip(names, scaled, strict=True) if use and whitens]
-    fitted = fit_scalers(X, unscaled=modules, whitened=whitened)
+    fitted = fit_scalers(X, unscaled=modules, whitened=whitened, rows=rows)
     scalers = {
         name: scaler if use else None
         for name, scaler, use in zip(names, fitted, scaled, strict=True)
     }
 
     def probe(m):
-        rows = np.flatnonzero(present[:, m])[:2]
-        return to_dense(prepared_batch([names[m]], [X.arrays[m][rows]], [None], "cpu"))
+        some = np.flatnonzero(present[:, m])[:2]
+        return to_dense(prepared_batch([names[m]], [X.arrays[m][some]], [None], "cpu"))
 
     groups = _groups(estimator, probe)
     is_warm = estimator.init == "gcca" and start_from_gcca(

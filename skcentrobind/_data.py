@@ -34,7 +34,7 @@ def row_chunks(n_samples, width):
         yield slice(start, min(start + step, n_samples))
 
 
-def fit_scalers(X, unscaled=(), whitened=()):
+def fit_scalers(X, unscaled=(), whitened=(), rows=None):
     """Fit a scaler to the rows of every modality that are present, those without NaN.
 
     Parameters
@@ -46,6 +46,8 @@ def fit_scalers(X, unscaled=(), whitened=()):
         warning is due.
     whitened : collection of str, default=()
         Modalities whose features become uncorrelated, too, unless they are sparse.
+    rows : ndarray of int, default=None
+        Those of X to look at, None for all.
 
     Returns
     -------
@@ -55,15 +57,15 @@ def fit_scalers(X, unscaled=(), whitened=()):
     scalers = []
     for name, item in X.items():
         if sparse.issparse(item):
-            scalers.append(_fit_sparse(name, item))
+            scalers.append(_fit_sparse(name, item if rows is None else item[rows]))
         else:
             kind = WhiteningScaler if name in whitened else StandardScaler
-            scalers.append(_fit_dense(name, item, kind(), name not in unscaled))
+            scalers.append(_fit_dense(name, item, kind(), name not in unscaled, rows))
     return scalers
 
 
-def _fit_dense(name, array, scaler, warns):
-    for block in _present_blocks(array):
+def _fit_dense(name, array, scaler, warns, rows):
+    for block in _present_blocks(array, rows):
         scaler.partial_fit(block)
     constant = scaler.scale_ != np.sqrt(scaler.var_)
     if constant.all():
@@ -80,14 +82,15 @@ def _fit_dense(name, array, scaler, warns):
         )
     scaler.scale_[constant] = np.inf
     if isinstance(scaler, WhiteningScaler):
-        scaler.fit_whitening(name, _present_blocks(array))
+        scaler.fit_whitening(name, _present_blocks(array, rows))
     return scaler
 
 
-def _present_blocks(array):
-    """Yield rows in float64, without those that are absent."""
-    for rows in row_chunks(len(array), math.prod(array.shape[1:])):
-        block = _flat64(array[rows])
+def _present_blocks(array, rows):
+    """Yield some rows, or all for None, in float64, without those that are absent."""
+    n_rows = len(array) if rows is None else len(rows)
+    for chunk in row_chunks(n_rows, math.prod(array.shape[1:])):
+        block = _flat64(array[chunk if rows is None else rows[chunk]])
         block = block[~np.isnan(block[:, 0])]
         if len(block):
             yield block

@@ -4,7 +4,8 @@ import inspect
 
 N_COMPONENTS = """\
 n_components : int or "auto", default="auto"
-    Width of the shared space.
+    Width of the shared space. 1 is allowed, but of use to nobody: a row of one number has unit
+    length if it is 1 or -1.
 
     "auto" follows the median number of features of the modalities, rounded down to a power of
     two: at least 64 and at most 256. With an "identity" encoder it is the width of its rows."""
@@ -40,8 +41,9 @@ init : {{"random", "gcca"}}, default="{init}"
     "random" is a random draw, as in the paper.
 
     "gcca" starts the linear parts of "residual" and "linear" encoders at the generalised canonical
-    correlations of the modalities, which have a closed form: training begins where linear
-    correlation analysis ends, and needs half the epochs. Up to 2,000 samples that have two
+    correlations of the modalities, which have a closed form, with a share of the random draw
+    added: training begins close to where linear correlation analysis ends, and needs half the
+    epochs. Up to 2,000 samples that have two
     modalities or more are looked at. Other encoders, and a modality alone, start at random.
 n_specific_components : int, default=0
     Width of a second head of every encoder, for what a modality shares with no other; 0 leaves
@@ -118,7 +120,7 @@ batch_size : int, default=256
     negatives are the other rows of its batch.
 max_epochs : int or "auto", default="auto"
     Number of passes over the data. 0 leaves the encoders as they start: drawn or pre-trained, the
-    baseline without binding, or those of linear correlation analysis, see `init`.
+    baseline without binding, or close to linear correlation analysis, see `init`.
 
     "auto" is 100, or 50 if all encoders started from "gcca" and there is no second head, and less,
     down to 10, where these would be more than 10,000 steps.
@@ -131,7 +133,8 @@ early_stopping : bool, default=False
     Whether to hold out rows and to stop once their mean reciprocal rank has not improved for
     `n_iter_no_change` epochs; the best weights are restored.
 validation_fraction : float, default=0.1
-    Share of the rows that early stopping holds out.
+    Share of the rows that early stopping holds out. The score of a few dozen rows is coarse, and
+    soon as high as it gets: with little data hold out more, or do not stop early.
 n_iter_no_change : int, default=10
     Patience of early stopping, in epochs.
 device : str, default="auto"

@@ -1,6 +1,7 @@
 """Where the encoders start from, when that is not a random draw."""
 
 import math
+import threading
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +16,10 @@ _MAX_ROWS, _MAX_VALUES = 2_000, 2**23
 # What remains of the random draw. Components that the rows do not determine would stay at zero for
 # ever without it, since their gradient is zero, too.
 _RANDOM_SHARE = 0.3
+
+# The number of BLAS threads is one of the process: fits in several threads, each of which limits
+# and restores it, would undo each other's limit.
+_ALONE = threading.Lock()
 
 
 def start_from_gcca(groups, X, present, rows, scalers, n_components, seed):
@@ -61,7 +66,8 @@ def start_from_gcca(groups, X, present, rows, scalers, n_components, seed):
     for m, present_m in zip(members, has.T, strict=True):
         prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
         views.append(prepare(X.names[m], X.arrays[m][rows[present_m]], scalers[m]))
-    weights, means, _ = generalized_cca(views, has, n_components)
+    with _ALONE:
+        weights, means, _ = generalized_cca(views, has, n_components)
     for m, weight, mean in zip(members, weights, means, strict=True):
         # The optimiser's steps have a fixed length: weights as large as those of a random start
         # let them mean the same. The embedding has unit length whatever the scale.

@@ -63,6 +63,7 @@ def from_matrix(estimator, X, reset):
 
 def _cut(matrix, cut, columns):
     """Cut a matrix by widths, slices, or lists of columns."""
+    cut = cut.tolist() if isinstance(cut, np.ndarray) else cut
     named = isinstance(cut, dict)
     parts = list(cut.values()) if named else cut
     if not isinstance(parts, list | tuple) or not parts or not _are_parts(parts):
@@ -170,6 +171,11 @@ def _refuse_other_forms(X):
             f"X is a {type(X).__name__} of shape {X.shape} alone. Sparse data are taken as "
             "modalities of a list or dict: pass [X], or its parts as {'text': X[:, :100], ...}; or "
             "use X.toarray()."
+        )
+    if len(getattr(X, "shape", ())) > 2:
+        raise ValueError(
+            f"X is one array of shape {tuple(X.shape)}, but has to be 2-D where it is alone. Pass "
+            "[X] if it is one modality, and list(X) if its first axis counts modalities."
         )
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(

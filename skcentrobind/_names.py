@@ -3,7 +3,9 @@
 
 def is_index(value):
     """Whether a value can stand for a position."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    # Arrays have __index__, too, of whatever length they are.
+    is_number = hasattr(value, "__index__") and not getattr(value, "shape", ())
+    return is_number and not isinstance(value, bool)
 
 
 def position_of(modality, names):
@@ -51,6 +53,7 @@ def per_modality(value, names, parameter):
         If a list or dict does not have one entry for each modality.
     """
     if isinstance(value, dict):
+        value = {str(key): entry for key, entry in value.items()}  # as names of modalities are
         missing = [name for name in names if name not in value]
         unknown = [key for key in value if key not in names]
         if missing or unknown:

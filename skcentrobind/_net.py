@@ -192,13 +192,23 @@ class BindNet(NeuralNet):
         self.epochs_ = epochs
         with self._lend_global_generator():
             self.notify("on_train_begin", X=data, y=None)
+            n_before = len(self.history)
             # Early stopping speaks to skorch by an interrupt, as does an impatient user.
-            with contextlib.suppress(KeyboardInterrupt):
+            try:
                 self.fit_loop(data, epochs=epochs)
+            except KeyboardInterrupt:
+                if not any("train_loss" in epoch for epoch in self.history[n_before:]):
+                    raise
             self.notify("on_train_end", X=data, y=None)
         for epoch in self.history:
             epoch["batches"] = []
         return self
+
+    def forget_held_out(self):
+        """Drop the rows of early stopping, which would be in every pickle, and what read them."""
+        self.train_split = None
+        self.callbacks = [c for c in self.callbacks if not _stops_early(c)]
+        self.callbacks_ = [c for c in self.callbacks_ if not _stops_early(c)]
 
     @contextlib.contextmanager
     def _lend_global_generator(self):
@@ -258,6 +268,10 @@ class StopEarly(EarlyStopping):
         super().on_train_end(net, **kwargs)
         if self.best_epoch_:
             net.criterion_.load_state_dict(vars(self).pop("best_loss_"))
+
+
+def _stops_early(callback):
+    return isinstance(callback, tuple) and isinstance(callback[1], StopEarly)
 
 
 def stop_early(data_valid, patience):

@@ -51,7 +51,8 @@ def check_values(X, present, reset):
         if reset and n_present < 2:
             raise ValueError(
                 f"Modality '{name}' is present in {n_present} of {len(X)} samples, but at least 2 "
-                "are needed to learn its encoder; leave the modality out."
+                "are needed to learn its encoder; leave the modality out, or let cross-validation "
+                "shuffle the rows."
             )
     empty = np.flatnonzero(~present.any(axis=1))
     if len(empty):

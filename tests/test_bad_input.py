@@ -146,7 +146,7 @@ FIT = {
     "a vector in a list": ({}, [IMAGE, TEXT[:, 0]], V, ["item 1 is 1-D", "reshape(-1, 1)"]),
     "a list of vectors": ({}, [IMAGE[:, 0], TEXT[:, 0]], V, ["item 0 is 1-D", "reshape(-1, 1)"]),
     "a single vector": ({}, TEXT[:, 0], V, ["Expected 2D array", "reshape(-1, 1)"]),
-    "rows of two axes alone": ({}, TALL, V, ["dim 3", "<= 2"]),
+    "rows of two axes alone": ({}, TALL, V, ["one array of shape", "[X]", "list(X)"]),
     "rows of different length": ({}, [[1.0, 2.0], [3.0]], V, ["inhomogeneous"]),
     "csr alone": ({}, sparse.csr_array(MATRIX), T, ["Sparse", "toarray"]),
     "dok alone": ({}, sparse.dok_array(MATRIX), T, ["Sparse", "toarray"]),
@@ -291,6 +291,10 @@ PARAMETERS = {
         {"encoder": {"image": "linear", "text": "identity", "audio": "linear"}}, V,
         ["'text'", "n_components=4", "5", "n_components=5"],
     ),
+    "identities of different widths": (
+        {"n_components": "auto", "encoder": ["identity", "identity", "linear"]}, V,
+        ["the same for all", "{'image': 6, 'text': 5}", "choose another encoder"],
+    ),
     "augmentation of the wrong shape": (
         {"augmentation": lambda x, generator: x[:, :2]}, V,
         ["augmentation must return", "shape of its input", "(40, 6)", "(40, 2)"],
@@ -337,6 +341,14 @@ OTHER = {
     "nothing but the frozen anchor could learn": (
         lambda: fixed(n_components=5, encoder=["linear", "identity"]).fit([IMAGE, TEXT]), V,
         ["nothing to train", "frozen"],
+    ),
+    "identity of one feature": (
+        lambda: centro(n_components="auto", encoder=["linear", "identity"]).fit(
+            [IMAGE, TEXT[:, :1]]
+        ), V, ["at least 2", "{'modality1': 1}"],
+    ),
+    "a stack of modalities": (
+        lambda: centro().fit(np.stack([TEXT, TEXT + 1])), V, ["(2, 40, 5)", "list(X)"],
     ),
     "divergence": (
         lambda: diverging(20).fit(DATA), V, ["loss became", "Lower learning_rate", "1e+30"],
@@ -567,6 +579,9 @@ def test_data_that_are_only_unusual_are_fine():
         assert np.isfinite(centro().fit_transform(alternating())).all()
     assert np.isfinite(centro().fit_transform([torch.from_numpy(TEXT), AUDIO > 0])).all()
     assert np.isfinite(centro(modalities=[[0, 1], (1, 2), range(5)]).fit_transform(MATRIX)).all()
+    for cut in ([np.arange(2), np.array([2])], [np.arange(3) < 2, np.arange(3) == 2], np.r_[2, 1]):
+        bind = centro(modalities=cut).fit(MATRIX[:, :3])
+        assert bind.n_features_per_modality_ == [2, 1]
     assert np.isfinite(fitted().transform(put(np.nan, 3, slice(None)))).all()
     assert np.isfinite(fitted().transform({name: array[:1] for name, array in DATA.items()})).all()
 

@@ -525,6 +525,22 @@ def test_batches_are_of_equal_size(make_data, centro, n_samples, batch_size, siz
     assert recorder_of(bind).sizes == 2 * sizes
 
 
+def test_held_out_rows_are_not_kept(binder):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(200, 500)), rng.normal(size=(200, 3))]
+    sizes = [
+        len(pickle.dumps(binder(early_stopping=stops, validation_fraction=0.5).fit(X)))
+        for stops in (False, True)
+    ]
+    assert sizes[1] < sizes[0] + 5_000  # not 100 x 500 numbers
+    bind = binder(early_stopping=True, n_iter_no_change=1, max_epochs=2).fit(X)
+    scores = bind.validation_scores_
+    for _ in range(3):
+        bind.partial_fit(X)
+    assert bind.n_iter_ == len(scores) + 3
+    assert bind.validation_scores_ == scores
+
+
 def test_early_stopping_ends_when_there_is_nothing_to_learn(binder):
     rng = np.random.default_rng(0)
     noise = [rng.normal(size=(60, 5)) for _ in range(3)]

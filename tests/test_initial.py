@@ -1,6 +1,8 @@
 """Starting from generalised canonical correlations: the closed form, and what fit makes of it."""
 
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -139,6 +141,23 @@ def test_threads_change_nothing(monkeypatch):
     assert blas_threads <= {1}  # a short sum may be the same with two by luck
 
 
+def test_fits_in_threads_wait_for_each_other(monkeypatch):
+    X, _ = draw(30)
+    inside, most = [], []
+
+    def slow(*args):
+        inside.append(1)
+        time.sleep(0.05)
+        most.append(len(inside))
+        inside.pop()
+        return generalized_cca(*args)
+
+    monkeypatch.setattr(_initial, "generalized_cca", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: quick_centro(max_epochs=0, random_state=seed).fit(X), range(4)))
+    assert most == [1] * 4
+
+
 # --- in fit -------------------------------------------------------------------------------
 
 
@@ -213,9 +232,10 @@ def test_absent_and_sparse_rows():
     assert starts[1] > 2 * starts[2]
 
 
-def test_held_out_rows_are_not_looked_at():
+@pytest.mark.parametrize("standardize", [False, True, "whiten"])
+def test_held_out_rows_are_not_looked_at(standardize):
     X, _ = draw(60)
-    params = {"early_stopping": True, "validation_fraction": 0.3, "standardize": False}
+    params = {"early_stopping": True, "validation_fraction": 0.3, "standardize": standardize}
     bind = quick_centro(max_epochs=0, **params).fit(X)
     order = np.random.RandomState(bind._seed).permutation(60)
     held_out = np.sort(order[:18])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -413,7 +414,7 @@ class Interrupt(Callback):
 
 @pytest.mark.parametrize(
     ("event", "epoch", "finished"),
-    [("epoch_end", 1, 1), ("epoch_end", 2, 2), ("batch_end", 2, 1), ("batch_end", 1, 0)],
+    [("epoch_end", 1, 1), ("epoch_end", 2, 2), ("batch_end", 2, 1)],
 )
 def test_an_interrupt_ends_the_fit_quietly(event, epoch, finished, capsys):
     X = make_X()
@@ -426,6 +427,14 @@ def test_an_interrupt_ends_the_fit_quietly(event, epoch, finished, capsys):
     assert estimator.n_iter_ == finished
     assert list(estimator.loss_curve_) == list(binder().fit(X).loss_curve_)[:finished]
     assert estimator.transform(X).shape == (40, 12)
+
+
+def test_an_interrupt_before_anything_is_learned_is_passed_on():
+    estimator = binder(callbacks=[Interrupt("batch_end", 1)])
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(make_X())
+    with pytest.raises(NotFittedError):
+        estimator.transform(make_X())
 
 
 def test_dropout_neither_reads_nor_moves_the_global_generator():

@@ -443,3 +443,12 @@ def test_lora_from_a_factory(images, centro, peft):
     assert_array_equal(
         bind.transform(images), centro(**beside(factory)).fit(images).transform(images)
     )
+
+
+def test_numbers_as_names(X, centro):
+    by_number = dict(enumerate(X.arrays))
+    rates = {0: 1e-2, 1: 1e-3, 2: 1e-4}
+    bind = centro(encoder={0: "mlp", 1: "linear", 2: "mlp"}, learning_rate=rates).fit(by_number)
+    reference = centro(encoder=["mlp", "linear", "mlp"], learning_rate=[*rates.values()])
+    assert bind.modality_names_ == ["0", "1", "2"]
+    assert_array_equal(bind.transform(by_number), reference.fit(X.arrays).transform(X.arrays))

@@ -215,7 +215,7 @@ class RegularizedLoss(WrappedLoss):
             if name not in REGULARIZERS:
                 raise ValueError(
                     f"There is no regularizer {name!r}; regularizers must name some of "
-                    f"{sorted(REGULARIZERS)}."
+                    f"{sorted(REGULARIZERS)}, or 'separation' beside n_specific_components."
                 )
             if not 0 <= weight < math.inf:
                 raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
