@@ -41,9 +41,9 @@ init : {{"random", "gcca"}}, default="{init}"
     "random" is a random draw, as in the paper.
 
     "gcca" starts the linear parts of "residual" and "linear" encoders at the generalised canonical
-    correlations of the modalities, which have a closed form, with a share of the random draw
-    added: training begins close to where linear correlation analysis ends, and needs half the
-    epochs. Up to 2,000 samples that have two
+    correlations of the modalities, which have a closed form: training begins where linear
+    correlation analysis ends, and needs half the epochs. Components beyond those that the rows
+    determine start near zero. Up to 2,000 samples that have two
     modalities or more are looked at. Other encoders, and a modality alone, start at random.
 n_specific_components : int, default=0
     Width of a second head of every encoder, for what a modality shares with no other; 0 leaves
@@ -120,7 +120,7 @@ batch_size : int, default=256
     negatives are the other rows of its batch.
 max_epochs : int or "auto", default="auto"
     Number of passes over the data. 0 leaves the encoders as they start: drawn or pre-trained, the
-    baseline without binding, or close to linear correlation analysis, see `init`.
+    baseline without binding, or those of linear correlation analysis, see `init`.
 
     "auto" is 100, or 50 if all encoders started from "gcca" and there is no second head, and less,
     down to 10, where these would be more than 10,000 steps.

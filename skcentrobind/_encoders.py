@@ -84,7 +84,7 @@ class EncoderBank(nn.Module):
 
     @torch.no_grad()
     def start_linear_part(self, k, weight, bias, share):
-        """Set the first columns of W x + b of member k, and keep a share of what was there.
+        """Set the first columns of W x + b of member k, and keep a share of its weights.
 
         Parameters
         ----------
@@ -94,14 +94,14 @@ class EncoderBank(nn.Module):
             The columns.
         bias : ndarray of shape (n_columns,)
             Their constants.
-        share : float
-            Of the old columns, which is added.
+        share : ndarray of shape (n_columns,)
+            How much of the old weights is added to each.
         """
         columns = slice(self.n_hidden, self.n_hidden + len(bias))
         old = self.first_weight.split(self.n_features)[k][:, columns]
-        for tensor, start in ((old, weight), (self.first_bias[k, 0, columns], bias)):
-            start = torch.as_tensor(start, dtype=tensor.dtype, device=tensor.device)
-            tensor.mul_(share).add_(start)
+        weight, bias, share = (old.new_tensor(array) for array in (weight, bias, share))
+        old.mul_(share).add_(weight)
+        self.first_bias[k, 0, columns] = bias
 
     def member_parameters(self, k):
         """Return the tensors of member k, as views that share memory with the bank."""

@@ -13,9 +13,10 @@ from skcentrobind._gcca import generalized_cca
 # The eigenvectors of this many rows take two seconds, dense rows of this many values 64 MB.
 _MAX_ROWS, _MAX_VALUES = 2_000, 2**23
 
-# What remains of the random draw. Components that the rows do not determine would stay at zero for
-# ever without it, since their gradient is zero, too.
-_RANDOM_SHARE = 0.3
+# What remains of the random draw in components that the rows do not determine. At zero they would
+# stay there for ever, since their gradient is zero, too; at full length they would drown the others
+# in the cosine.
+_RANDOM_SHARE = 0.03
 
 # The number of BLAS threads is one of the process: fits in several threads, each of which limits
 # and restores it, would undo each other's limit.
@@ -67,14 +68,15 @@ def start_from_gcca(groups, X, present, rows, scalers, n_components, seed):
         prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
         views.append(prepare(X.names[m], X.arrays[m][rows[present_m]], scalers[m]))
     with _ALONE:
-        weights, means, _ = generalized_cca(views, has, n_components)
+        weights, means, agreement = generalized_cca(views, has, n_components)
+    share = np.where(agreement > 0, 0.0, _RANDOM_SHARE)
     for m, weight, mean in zip(members, weights, means, strict=True):
         # The optimiser's steps have a fixed length: weights as large as those of a random start
         # let them mean the same. The embedding has unit length whatever the scale.
         size = np.sqrt(3 * len(weight) * np.mean(weight**2))
         if size:
             group, k = places[m]
-            group.start_linear_part(k, weight / size, -mean @ weight / size, _RANDOM_SHARE)
+            group.start_linear_part(k, weight / size, -mean @ weight / size, share)
     learning = [m for g in groups if not isinstance(g, IdentityEncoder) for m in g.members]
     return len(members) == len(learning)
 

@@ -742,8 +742,9 @@ def test_pre_training_prepares_every_encoder(make_data, centro):
 @pytest.mark.parametrize("aggregator", ANCHORS)
 def test_every_named_aggregator_binds(make_data, centro, aggregator):
     X, _ = make_data(60)
-    still = centro(aggregator=aggregator, **STILL).fit(X)
-    bind = centro(aggregator=aggregator, max_epochs=80, learning_rate=5e-3).fit(X)
+    # The start in closed form would have found most of it before the anchor is asked.
+    still = centro(aggregator=aggregator, init="random", **STILL).fit(X)
+    bind = centro(aggregator=aggregator, init="random", max_epochs=80, learning_rate=5e-3).fit(X)
     assert bind.score(X) > still.score(X) + 0.1
 
 

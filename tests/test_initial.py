@@ -179,17 +179,35 @@ def test_every_estimator_can_start_either_way(name):
 
 
 @pytest.mark.parametrize("encoder", ["linear", "residual"])
-def test_it_starts_where_correlation_analysis_ends(monkeypatch, encoder):
-    monkeypatch.setattr(_initial, "_RANDOM_SHARE", 0)
+def test_it_starts_where_correlation_analysis_ends(encoder):
     X, _ = draw(100)
-    bind = quick_centro(max_epochs=0, encoder=encoder).fit(X)
+    bind = quick_centro(max_epochs=0, encoder=encoder, n_components=3).fit(X)
     rows = [bind.scalers_[name].transform(x).astype(np.float32) for name, x in X.items()]
-    weights, means, _ = generalized_cca(rows, np.ones((100, 3), bool), 4)
+    weights, means, _ = generalized_cca(rows, np.ones((100, 3), bool), 3)
     for z, x, weight, mean in zip(
         bind.transform_modalities(X).arrays, rows, weights, means, strict=True
     ):
         wanted = (x - mean) @ weight
         assert_allclose(z, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_components_that_nothing_determines_do_not_drown_the_others():
+    X, _ = draw(100)
+    rows = [x - x.mean(axis=0) for x in X.arrays]
+    _, _, agreement = generalized_cca(rows, np.ones((100, 3), bool), 64)
+    undetermined = agreement == 0
+    assert undetermined.sum() > 50
+    start = quick_centro(max_epochs=0, n_components=64, standardize=False)
+    for z in start.fit(rows).transform_modalities(rows).arrays:
+        assert 0 < np.mean(np.sum(z[:, undetermined] ** 2, axis=1)) < 0.1
+
+
+@pytest.mark.parametrize("encoder", ["linear", "residual"])
+def test_the_start_does_not_depend_on_units(encoder):
+    X, _ = draw(100)
+    start = quick_centro(max_epochs=0, n_components=8, encoder=encoder, standardize=False)
+    Z = [start.fit([c * x for x in X.arrays]).score([c * x for x in X.arrays]) for c in (1, 1e-3)]
+    assert Z[1] == pytest.approx(Z[0], rel=1e-3)
 
 
 def test_first_scores_are_good_and_training_adds_to_them():
