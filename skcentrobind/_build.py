@@ -64,9 +64,8 @@ def width_of_space(estimator):
     """
     if not isinstance(estimator.n_components, str):
         return int(estimator.n_components)
-    specs = per_modality(estimator.encoder, estimator.modality_names_, "encoder")
-    widths = [math.prod(shape) for shape in estimator._row_shapes]
-    names = estimator.modality_names_
+    names, widths = estimator.modality_names_, estimator.n_features_per_modality_
+    specs = per_modality(estimator.encoder, names, "encoder")
     fixed = {n: w for n, w, s in zip(names, widths, specs, strict=True) if s == "identity"}
     if fixed:
         width, *others = set(fixed.values())
