@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skcentrobind import CentroBindTransformer
-from skcentrobind._build import draw_seed
+from skcentrobind._training.plan import draw_seed
 from skcentrobind.datasets import make_multimodal_gmm
 from skcentrobind.losses import anchor_info_nce
 

@@ -9,14 +9,14 @@ from importlib import import_module
 from skcentrobind._version import __version__
 
 _HOMES = {
-    "CentroBindTransformer": "skcentrobind._centrobind",
-    "FixedAnchorBindTransformer": "skcentrobind._fixed_anchor",
-    "GramianBindTransformer": "skcentrobind._gramian",
-    "Modalities": "skcentrobind._modalities",
-    "PairwiseBindTransformer": "skcentrobind._pairwise",
-    "PerModality": "skcentrobind._per_modality",
-    "PrincipalBindTransformer": "skcentrobind._principal",
-    "SymileBindTransformer": "skcentrobind._symile",
+    "CentroBindTransformer": "skcentrobind._estimators.centrobind",
+    "FixedAnchorBindTransformer": "skcentrobind._estimators.fixed_anchor",
+    "GramianBindTransformer": "skcentrobind._estimators.gramian",
+    "Modalities": "skcentrobind._data.modalities",
+    "PairwiseBindTransformer": "skcentrobind._estimators.pairwise",
+    "PerModality": "skcentrobind._data.per_modality",
+    "PrincipalBindTransformer": "skcentrobind._estimators.principal",
+    "SymileBindTransformer": "skcentrobind._estimators.symile",
     "load": "skcentrobind._loading",
 }
 _PACKAGES = ("anchors", "datasets", "losses", "metrics", "plotting")

@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
-from skcentrobind._centrobind import CentroBindTransformer
-from skcentrobind._fixed_anchor import FixedAnchorBindTransformer
-from skcentrobind._modalities import Modalities
+from skcentrobind._data.modalities import Modalities
+from skcentrobind._estimators.centrobind import CentroBindTransformer
+from skcentrobind._estimators.fixed_anchor import FixedAnchorBindTransformer
 from skcentrobind.datasets import load_multiple_features
 from skcentrobind.metrics import cross_modal_accuracy, probe_accuracy, retrieval_report
 

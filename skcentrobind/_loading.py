@@ -3,9 +3,9 @@
 import warnings
 
 import skcentrobind
-from skcentrobind._device import resolve_device
-from skcentrobind._parameters import check_parameters
-from skcentrobind._saving import CLASSES, from_plain_items, read, restore
+from skcentrobind._estimators.parameters import check_parameters
+from skcentrobind._persistence.safetensors import CLASSES, from_plain_items, read, restore
+from skcentrobind._training.device import resolve_device
 from skcentrobind._version import __version__
 
 # What a header or tensors that do not belong together can raise, from here down to torch.

@@ -3,7 +3,7 @@
 import torch
 from torch.autograd.function import once_differentiable
 
-from skcentrobind._layers import unit_rows
+from skcentrobind._ops import unit_rows
 
 # Inner products with the sum of the embeddings below this are taken for zero.
 _ASTRAY = 1e-5

@@ -6,9 +6,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from skcentrobind._augment import AUGMENTATIONS, UserAugmentation, gaussian, marginal, mask
-from skcentrobind._encoders import IdentityEncoder
-from skcentrobind._module import BindModule, View
+from skcentrobind._encoders.augmentations import (
+    AUGMENTATIONS,
+    UserAugmentation,
+    gaussian,
+    marginal,
+    mask,
+)
+from skcentrobind._encoders.encoders import IdentityEncoder
+from skcentrobind._encoders.module import BindModule, View
 
 fast = settings(deadline=None, max_examples=40)
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skcentrobind._modalities import Modalities
+from skcentrobind._data.modalities import Modalities
 from skcentrobind.datasets import _gmm, load_multiple_features, make_multimodal_gmm
 
 FEATURES = {"fou": 76, "fac": 216, "kar": 64, "pix": 240, "zer": 47, "mor": 6}

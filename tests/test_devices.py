@@ -26,7 +26,7 @@ from skcentrobind import (
     anchors,
     load,
 )
-from skcentrobind._device import resolve_device
+from skcentrobind._training.device import resolve_device
 from skcentrobind.anchors import (
     ANCHORS,
     BaseAnchor,

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from skcentrobind import CentroBindTransformer
-from skcentrobind._encoders import (
+from skcentrobind._encoders.encoders import (
     BUILT_IN,
     CustomEncoder,
     EncoderBank,

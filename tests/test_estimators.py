@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
-from skcentrobind._net import BindNet
+from skcentrobind._training.net import BindNet
 from skcentrobind.anchors import ANCHORS, BaseAnchor, MeanAnchor, RandomAnchor, WeightedAnchor
 from skcentrobind.metrics import mean_reciprocal_rank
 
@@ -286,7 +286,7 @@ def test_rows_do_not_see_one_another(X, binder):
 def test_many_rows_are_embedded_in_pieces(X, centro, monkeypatch):
     bind = centro().fit(X)
     expected = bind.transform(X)
-    monkeypatch.setattr("skcentrobind._data._ENCODE_ROWS", 7)
+    monkeypatch.setattr("skcentrobind._training.batches._ENCODE_ROWS", 7)
     assert_allclose(bind.transform(X), expected, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, _initial
-from skcentrobind._gcca import generalized_cca
+from skcentrobind._encoders.closed_form import generalized_cca
 from skcentrobind.datasets import load_multiple_features
 
 ROWS = 20

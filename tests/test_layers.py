@@ -16,81 +16,34 @@ PACKAGE = Path(skcentrobind.__file__).parent
 TABLE = {
     "_version": ("", ""),
     "_names": ("", ""),
-    # numpy and scikit-learn
-    "_items": ("numpy scipy pandas", ""),
-    "_modalities": ("numpy scipy pandas", "_items"),
-    "_inputs": ("numpy pandas scipy sklearn", "_items _modalities _names"),
-    "_layout": ("numpy pandas scipy sklearn", "_modalities _inputs"),
-    "_values": ("numpy scipy sklearn", "_items _inputs"),
-    "_validation": ("numpy", "_names _items _modalities _inputs _layout _values"),
-    "_split": ("numpy", "_validation"),
-    "_apply": ("numpy scipy sklearn", "_items"),
-    "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
-    "_whitening": ("numpy sklearn", ""),
-    "datasets": ("numpy sklearn", "_modalities"),
-    "metrics": ("numpy pandas sklearn", "_modalities _names"),
-    "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
-    # torch
-    "_sparse_rows": ("torch", ""),
-    "_layers": ("torch", "_sparse_rows"),
-    "_encoders": ("torch", "_layers _sparse_rows"),
-    "_augment": ("torch", "_sparse_rows"),
-    "_spectral": ("torch", "_layers"),
-    "anchors": ("torch", "_layers _names _spectral"),
-    "losses": ("torch", "_layers _names _spectral"),
-    "_data": ("numpy scipy sklearn torch", "_sparse_rows _whitening"),
-    "_batches": ("numpy scipy torch", "_data"),
-    "_gcca": ("numpy scipy threadpoolctl", "_whitening"),
-    "_initial": ("numpy scipy", "_data _encoders _gcca"),
-    "_module": ("torch", "_encoders _layers _sparse_rows"),
-    "_device": ("torch", ""),
-    # skorch
-    "_net": ("skorch torch tqdm", "_batches metrics"),
-    # the estimators
-    "_parameters": ("sklearn torch", "_augment _encoders"),
-    "_build": (
+    "_ops": ("torch", ""),
+    "_spectral": ("torch", "_ops"),
+    "_data": ("numpy scipy sklearn pandas", "_names"),
+    "datasets": ("numpy sklearn", "_data"),
+    "metrics": ("numpy pandas sklearn", "_data _names"),
+    "plotting": ("numpy sklearn matplotlib umap", "_data metrics"),
+    "anchors": ("torch", "_ops _names _spectral"),
+    "losses": ("torch", "_ops _names _spectral"),
+    "_encoders": ("numpy scipy threadpoolctl torch", "_ops _data"),
+    "_training": (
+        "numpy scipy sklearn skorch torch tqdm",
+        "_names _data _encoders anchors losses metrics",
+    ),
+    "_persistence": (
+        "numpy onnx safetensors sklearn torch",
+        "_data _encoders _training _version anchors",
+    ),
+    "_estimators": (
         "numpy sklearn torch",
-        "_names _sparse_rows _augment _data _batches _device _encoders _initial _module "
-        "_net anchors losses",
+        "_data _encoders _training _persistence anchors losses metrics",
     ),
-    "_output": ("numpy", ""),
-    "_fitted": ("numpy sklearn", "_encoders _output _validation"),
-    "_plain": ("numpy torch", "anchors"),
-    "_saving": ("safetensors sklearn torch", "_build _plain _version _whitening"),
-    "_onnx": ("numpy onnx", "_encoders _version"),
-    "_embedding": ("numpy sklearn torch", "_data _inputs _modalities _output _validation"),
-    "_serving": ("sklearn", "_onnx _saving _validation"),
-    "_base": (
-        "sklearn",
-        "_build _device _embedding _fitted _parameters _serving _split _validation losses metrics",
-    ),
-    "_docstrings": ("", ""),
-    "_centrobind": ("sklearn", "_base _docstrings _parameters anchors losses"),
-    "_fixed_anchor": ("", "_base _docstrings _parameters anchors losses"),
-    "_gramian": ("", "_base _docstrings losses"),
-    "_pairwise": ("", "_base _docstrings losses"),
-    "_principal": ("", "_base _docstrings _parameters losses"),
-    "_symile": ("", "_base _docstrings losses"),
     "__init__": ("", "_version"),
-    "_loading": ("", "_device _parameters _saving _version __init__"),
-    # what is run
-    "_demo": (
-        "numpy sklearn torch",
-        "_centrobind _fixed_anchor _modalities anchors datasets metrics __init__",
-    ),
+    "_loading": ("", "_training _estimators _persistence _version __init__"),
+    "_demo": ("numpy sklearn torch", "_data _estimators anchors datasets metrics __init__"),
     "__main__": ("numpy matplotlib", "_demo plotting __init__"),
 }
 
-WITHOUT_TORCH = [
-    "_modalities",
-    "_inputs",
-    "_layout",
-    "_validation",
-    "_per_modality",
-    "datasets",
-    "metrics",
-    "plotting",
-]
+WITHOUT_TORCH = ["_data", "datasets", "metrics", "plotting"]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -177,7 +130,7 @@ def test_no_circles_within_a_subpackage():
 
 
 def test_only_one_file_imports_skorch():
-    assert [path.name for path in FILES if "skorch" in split_imports(path)[0]] == ["_net.py"]
+    assert [path.name for path in FILES if "skorch" in split_imports(path)[0]] == ["net.py"]
 
 
 def test_anchors_and_losses_do_not_know_each_other():
@@ -235,7 +188,11 @@ def test_lazy_names():
         assert getattr(skcentrobind, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         skcentrobind.nothing  # noqa: B018
-    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    packages = {
+        path.name
+        for path in PACKAGE.iterdir()
+        if (path / "__init__.py").exists() and path.name[0] != "_"
+    }
     assert set(dir(skcentrobind)) - set(skcentrobind.__all__) == packages
 
 

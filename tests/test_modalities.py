@@ -23,8 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable, resample, shuffle
 
-from skcentrobind import _items, _modalities
-from skcentrobind._modalities import Modalities
+from skcentrobind._data import items as _items
+from skcentrobind._data import modalities as _modalities
+from skcentrobind._data.modalities import Modalities
 
 fast = settings(deadline=None, max_examples=50)
 

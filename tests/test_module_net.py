@@ -12,11 +12,12 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities, _data
-from skcentrobind._batches import BindData, EpochBatches
-from skcentrobind._data import fit_scalers, prepare_rows
-from skcentrobind._encoders import CustomEncoder, EncoderBank, ModalityEncoder
-from skcentrobind._module import BindModule, View
+from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
+from skcentrobind._data import scaling as _data
+from skcentrobind._data.scaling import fit_scalers, prepare_rows
+from skcentrobind._encoders.encoders import CustomEncoder, EncoderBank, ModalityEncoder
+from skcentrobind._encoders.module import BindModule, View
+from skcentrobind._training.batches import BindData, EpochBatches
 
 fast = settings(deadline=None, max_examples=40)
 

@@ -9,9 +9,9 @@ from scipy import sparse
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, load
-from skcentrobind._device import resolve_precision
-from skcentrobind._encoders import EncoderBank
-from skcentrobind._layers import matmul, unit_rows
+from skcentrobind._encoders.encoders import EncoderBank
+from skcentrobind._ops import matmul, unit_rows
+from skcentrobind._training.device import resolve_precision
 from skcentrobind.datasets import load_multiple_features
 
 BF16 = torch.bfloat16

@@ -17,13 +17,13 @@ from torch import nn
 
 import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities, load
-from skcentrobind._plain import ANCHOR_CLASSES, from_plain, to_plain
+from skcentrobind._persistence.plain import ANCHOR_CLASSES, from_plain, to_plain
 from skcentrobind.anchors import BaseAnchor, MeanAnchor, RandomAnchor, WeightedAnchor
 
 pytest.importorskip("safetensors", reason="the extra `save` is not installed")
 from safetensors.torch import load_file, save_file
 
-from skcentrobind import _saving
+from skcentrobind._persistence import safetensors as _saving
 
 
 def same(one, two):

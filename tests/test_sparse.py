@@ -17,10 +17,10 @@ from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, PerModality, load
-from skcentrobind._augment import augmentation
-from skcentrobind._data import fit_scalers, prepare_sparse
-from skcentrobind._layers import Perceptrons
-from skcentrobind._sparse_rows import SparseRows, stack_rows, to_dense
+from skcentrobind._data.scaling import fit_scalers, prepare_sparse
+from skcentrobind._encoders.augmentations import augmentation
+from skcentrobind._encoders.layers import Perceptrons
+from skcentrobind._encoders.sparse import SparseRows, stack_rows, to_dense
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
 SMALL |= {"random_state": 0, "device": "cpu"}

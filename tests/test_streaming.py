@@ -11,7 +11,7 @@ from sklearn import config_context
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, _batches, _embedding
-from skcentrobind._batches import BindData, StreamedRows
+from skcentrobind._training.batches import BindData, StreamedRows
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
 SMALL |= {"random_state": 0, "device": "cpu"}

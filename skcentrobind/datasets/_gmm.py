@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._modalities import Modalities
+from .._data.modalities import Modalities
 
 
 def make_multimodal_gmm(

@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._modalities import Modalities
+from .._data.modalities import Modalities
 
 _NAMES = ("fou", "fac", "kar", "pix", "zer", "mor")
 

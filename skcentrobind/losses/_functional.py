@@ -6,7 +6,7 @@ from functools import reduce
 import torch
 from torch.autograd.function import once_differentiable
 
-from skcentrobind._layers import matmul
+from skcentrobind._ops import matmul
 
 # While |logit| <= 40 * norm(anchor), with norm(anchor) <= 2, neither exp(logit) nor a sum of
 # up to 1e3 billion of them leaves float32's normal range [1e-38, 3e38]: exp(80) = 5.5e34.

@@ -3,7 +3,7 @@
 import torch
 from torch.autograd.function import once_differentiable
 
-from skcentrobind._layers import matmul
+from skcentrobind._ops import matmul
 from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
 from skcentrobind.losses._temperature import of_members

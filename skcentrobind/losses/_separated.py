@@ -2,7 +2,7 @@
 
 import torch
 
-from skcentrobind._layers import unit_rows
+from skcentrobind._ops import unit_rows
 from skcentrobind.losses._candidates import mean_over
 from skcentrobind.losses._wrapped import WrappedLoss
 

@@ -1,6 +1,6 @@
 """Embeddings from whatever can make them: a binding transformer, a pipeline, another library."""
 
-from skcentrobind._modalities import Modalities
+from skcentrobind._data.modalities import Modalities
 from skcentrobind.metrics._inputs import unpack
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcentrobind._modalities import Modalities
+from skcentrobind._data.modalities import Modalities
 
 
 def embed(estimator, X):

@@ -1,0 +1,195 @@
+"""One transformer on the samples that have its modality; the others come out as rows of NaN."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, get_tags
+
+from skcentrobind._data.items import absent_rows, check_array, find_absent, is_raw
+
+
+def is_word(transformer, word):
+    """Whether a transformer is the string "drop" or "passthrough"."""
+    return isinstance(transformer, str) and transformer == word
+
+
+def read_pairs(transformers):
+    """Return (modality, transformer) pairs of a dict or a list of such pairs.
+
+    Parameters
+    ----------
+    transformers : dict or list of tuple
+        What a user has written.
+
+    Returns
+    -------
+    pairs : list of (str, object) tuples
+        In the order in which they were written; names may repeat in a list.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(transformers, Mapping):
+        return [(str(name), transformer) for name, transformer in transformers.items()]
+    if not isinstance(transformers, list | tuple):
+        raise TypeError(
+            f"transformers={transformers!r} must be a dict, from names of modalities to "
+            'transformers, "drop" or "passthrough", or a list of (modality, transformer) pairs.'
+        )
+    for i, pair in enumerate(transformers):
+        is_tuple = isinstance(pair, list | tuple)
+        if is_tuple and len(pair) == 2 and isinstance(pair[0], str):
+            continue
+        hint = ""
+        if is_tuple and len(pair) == 3:
+            hint = " The modality takes the place of the columns that ColumnTransformer asks for."
+        elif is_tuple and len(pair) == 2:
+            hint = " The name, a string, comes first."
+        elif isinstance(transformers[0], str):
+            hint = " Put a single pair into a list."
+        raise TypeError(
+            f"transformers[{i}] is {pair!r}, expected a (modality, transformer) pair.{hint}"
+        )
+    return [tuple(pair) for pair in transformers]
+
+
+def check_transformer(name, transformer):
+    """Refuse what is neither a transformer nor "drop" or "passthrough"."""
+    if is_word(transformer, "drop") or is_word(transformer, "passthrough"):
+        return
+    can_fit = hasattr(transformer, "fit") or hasattr(transformer, "fit_transform")
+    if isinstance(transformer, type) or not (can_fit and hasattr(transformer, "transform")):
+        raise TypeError(
+            f"The transformer of '{name}' is {transformer!r}, expected an instance with fit and "
+            'transform, "drop" or "passthrough".'
+        )
+
+
+def fit_transform_present(transformer, name, item, y):
+    """Fit a clone on the rows that have the modality.
+
+    Parameters
+    ----------
+    transformer : transformer or "passthrough"
+        What is cloned.
+    name : str
+        The modality.
+    item : array of shape (n_samples, ...)
+        Its rows, some of which may be absent.
+    y : array-like of shape (n_samples,) or None
+        Passed on.
+
+    Returns
+    -------
+    transformer : transformer or "passthrough"
+        The fitted clone.
+    out : array of shape (n_samples, n_features)
+        What it makes of the rows, NaN where they are absent.
+    """
+    if is_word(transformer, "passthrough"):
+        return transformer, item
+    present = ~find_absent(item)
+    if not present.any():
+        raise ValueError(
+            f"Modality '{name}' is present in 0 of {len(present)} samples, so that its transformer "
+            'cannot be fitted; leave the modality out, or set it to "drop".'
+        )
+    transformer = clone(transformer)
+    some = _present_rows(transformer, item, present)
+    y = y if y is None or present.all() else _safe_indexing(y, np.flatnonzero(present))
+    try:
+        if hasattr(transformer, "fit_transform"):
+            out = transformer.fit_transform(some, y)
+        else:
+            out = transformer.fit(some, y).transform(some)
+    except Exception as exc:
+        _add_name(exc, name)
+        raise
+    return transformer, _restore(out, name, item, present)
+
+
+def transform_present(transformer, name, item, like):
+    """Apply a fitted transformer to the rows that have the modality.
+
+    Parameters
+    ----------
+    transformer : transformer or "passthrough"
+        Fitted.
+    name : str
+        The modality.
+    item : array of shape (n_samples, ...)
+        Its rows, some of which may be absent.
+    like : array of shape (1, n_features)
+        A row of what came out in fit.
+
+    Returns
+    -------
+    out : array of shape (n_samples, n_features)
+        What it makes of the rows, NaN where they are absent.
+    """
+    if is_word(transformer, "passthrough"):
+        return item
+    present = ~find_absent(item)
+    if not present.any():
+        return _spread(like[:0], item, present)
+    try:
+        out = transformer.transform(_present_rows(transformer, item, present))
+    except Exception as exc:
+        _add_name(exc, name)
+        raise
+    return _restore(out, name, item, present)
+
+
+def _add_name(exc, name):
+    exc.add_note(f"This was the transformer of modality '{name}' in PerModality.")
+
+
+def _present_rows(transformer, item, present):
+    """Rows that have the modality; texts in one column become 1-D for those who want that."""
+    if not present.all():
+        item = item.iloc[present] if hasattr(item, "iloc") else item[present]
+    while isinstance(transformer, Pipeline):
+        transformer = transformer.steps[0][1]
+    wants_2d = not hasattr(transformer, "__sklearn_tags__") or (
+        get_tags(transformer).input_tags.two_d_array
+    )
+    if not wants_2d and item.shape[1:] == (1,) and is_raw(item):
+        return np.asarray(item, dtype=object)[:, 0]
+    return item
+
+
+def _restore(out, name, item, present):
+    """Check what a transformer returns, and put it back into the rows that it came from."""
+    out = check_array(out, name)
+    if out.shape[0] != present.sum():
+        raise ValueError(
+            f"The transformer of modality '{name}' returned {out.shape[0]} rows for "
+            f"{present.sum()} samples. It must keep the samples: leave out steps that drop or "
+            "repeat rows."
+        )
+    return out if present.all() else _spread(out, item, present)
+
+
+def _spread(out, item, present):
+    """Insert rows of NaN for samples that lack the modality."""
+    if sparse.issparse(out):
+        absent = absent_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
+        rows = np.where(present, np.cumsum(present) - 1, out.shape[0])
+        return sparse.vstack([out, absent], format="csr")[rows]
+    if hasattr(out, "iloc"):
+        # Row -1 is none of the frame's.
+        rows = np.where(present, np.cumsum(present) - 1, -1)
+        index = item.index if hasattr(item, "iloc") else range(len(present))
+        return out.reset_index(drop=True).reindex(rows).set_axis(index, axis=0)
+    if is_raw(out):
+        full = np.full((len(present), *out.shape[1:]), None, dtype=object)
+    else:
+        dtype = np.result_type(out.dtype, np.float32)
+        full = np.full((len(present), *out.shape[1:]), np.nan, dtype=dtype)
+    full[present] = out
+    return full

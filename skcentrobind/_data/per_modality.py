@@ -1,0 +1,327 @@
+"""Preprocessing of each modality by a transformer of its own."""
+
+import difflib
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.utils import Bunch
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from skcentrobind._data.apply import (
+    check_transformer,
+    fit_transform_present,
+    is_word,
+    read_pairs,
+    transform_present,
+)
+from skcentrobind._data.forms import from_collection, is_collection, is_frame, plain_tensor
+from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.schema import column_names, learn_layout, match_layout
+
+__all__ = ["PerModality"]
+
+
+class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):
+    """Apply a transformer of its own to each modality.
+
+    What `ColumnTransformer` is for columns, this is for modalities: it takes them in any form and
+    returns `Modalities`, in the order in which they came. Text and categories become numbers here.
+
+    A transformer is fitted on, and applied to, the samples that have its modality: those whose row
+    is not all NaN or None. The other rows of what it returns are NaN.
+
+    Parameters
+    ----------
+    transformers : dict or list of (str, transformer) tuples
+        For names of modalities a transformer, "drop" or "passthrough": a dict, or pairs of name
+        and transformer, as in `ColumnTransformer` but without columns.
+
+        A transformer is cloned before it is fitted. Its parameters can be set as
+        ``<modality>__<parameter>``, so names must hold no double underscore.
+
+        "drop" leaves the modality out. "passthrough" returns it as it is, CSR matrices included.
+    remainder : {"drop", "passthrough"} or transformer, default="drop"
+        What happens to modalities that `transformers` does not name. Each gets its own clone of a
+        transformer.
+    n_jobs : int, default=None
+        Number of modalities that are worked on at the same time, as in joblib; 1 if None.
+
+    Attributes
+    ----------
+    transformers_ : list of (str, transformer) pairs
+        For each modality the fitted transformer, "drop" or "passthrough".
+    named_transformers_ : Bunch
+        The same by name.
+    modality_names_ : list of str
+        Modalities seen in fit.
+    n_features_in_ : int
+        Number of features of all modalities together; 1-D text counts as one.
+    n_features_per_modality_ : list of int
+        Number of features of each modality.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        "modality/column", only where all modalities come from DataFrames.
+
+    See Also
+    --------
+    sklearn.compose.ColumnTransformer : Applies transformers to columns of one table.
+
+    Notes
+    -----
+    `set_output` changes nothing, since what is returned are always `Modalities`. They hold
+    DataFrames where the transformers of the modalities are set to return them.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import TruncatedSVD
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skcentrobind import PerModality
+    >>> X = {"text": ["a red cup", "a blue cup", None], "size": [[1.0], [2.0], [3.0]]}
+    >>> text = make_pipeline(TfidfVectorizer(), TruncatedSVD(2))
+    >>> per = PerModality({"text": text, "size": StandardScaler()})
+    >>> Z = per.fit_transform(X)
+    >>> Z
+    Modalities(3 samples: text (2), size (1))
+    >>> Z.present[:, 0]
+    array([ True,  True, False])
+    """
+
+    def __init__(self, transformers, *, remainder="drop", n_jobs=None):
+        self.transformers = transformers
+        self.remainder = remainder
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y=None):
+        """Fit the transformers, each on its modality.
+
+        Parameters
+        ----------
+        X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
+            The modalities: a list or dict of items of equal length, or a DataFrame with two-level
+            columns. An item may be an array, a CSR matrix, a DataFrame, a list of strings or an
+            array of objects. One flat array or DataFrame is one modality.
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the transformers, without the samples that lack the modality.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If names do not fit the modalities, or a transformer cannot be applied.
+        TypeError
+            If `transformers` has another form, or something in it is no transformer.
+        """
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Fit the transformers and return what they make of the modalities.
+
+        Parameters
+        ----------
+        X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
+            Modalities as in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the transformers.
+
+        Returns
+        -------
+        Z : Modalities
+            The modalities that are not dropped.
+        """
+        vars(self).pop("transformers_", None)
+        X, columns, _ = _to_modalities(self, X, reset=True)
+        chosen = self._choose(X.names)
+        learn_layout(self, X, columns)
+        kept = [(name, item) for name, item in X.items() if not is_word(chosen[name], "drop")]
+        tasks = [(chosen[name], name, item, y) for name, item in kept]
+        done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
+        fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
+        Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
+        # What a modality looks like that nobody has at transform.
+        self._outputs = {name: item[:1] for name, item in Z.items()}
+        self.transformers_ = [(name, fitted.get(name, "drop")) for name in X.names]
+        return Z
+
+    def transform(self, X):
+        """Apply the fitted transformers.
+
+        Parameters
+        ----------
+        X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
+            Modalities as in `fit`, dropped ones included. An item of a list or dict may be None.
+
+        Returns
+        -------
+        Z : Modalities
+            The modalities that are not dropped; rows of NaN where a sample lacks one.
+        """
+        check_is_fitted(self)
+        X, columns, named = _to_modalities(self, X, reset=False)
+        X = match_layout(self, X, columns, named)
+        kept = [(t, name) for name, t in self.transformers_ if not is_word(t, "drop")]
+        done = Parallel(n_jobs=self.n_jobs)(
+            delayed(transform_present)(transformer, name, X[name], self._outputs[name])
+            for transformer, name in kept
+        )
+        return Modalities({name: item for (_, name), item in zip(kept, done, strict=True)})
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of all features that come out.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored; transformers know the names of their input from fit.
+
+        Returns
+        -------
+        names : ndarray of str of shape (n_features_out,)
+            "modality/feature", with the names that the transformers give.
+        """
+        check_is_fitted(self)
+        columns = dict(zip(self.modality_names_, self.n_features_per_modality_, strict=True))
+        names = []
+        for name, transformer in self.transformers_:
+            if is_word(transformer, "drop"):
+                continue
+            if is_word(transformer, "passthrough"):
+                features = self._columns[name] or [f"x{i}" for i in range(columns[name])]
+            elif hasattr(transformer, "get_feature_names_out"):
+                features = transformer.get_feature_names_out()
+            else:
+                raise AttributeError(
+                    f"The transformer of modality '{name}' (type {type(transformer).__name__}) "
+                    "does not provide get_feature_names_out."
+                )
+            names += [f"{name}/{feature}" for feature in features]
+        return np.asarray(names, dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Do nothing: what is returned are always `Modalities`.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored, so that a pipeline can set the output of its other steps.
+
+        Returns
+        -------
+        self : object
+            The same estimator.
+        """
+        return self
+
+    def get_params(self, deep=True):
+        """Get parameters, with `deep` also those of the transformers.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include ``<modality>`` and ``<modality>__<parameter>``.
+
+        Returns
+        -------
+        params : dict
+            Names and values.
+        """
+        return self._get_params("_pairs", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, also of the transformers.
+
+        Parameters
+        ----------
+        **params : dict
+            Names as in `get_params`; ``<modality>`` replaces a transformer.
+
+        Returns
+        -------
+        self : object
+            The same estimator.
+        """
+        if "transformers" in params:
+            self.transformers = params.pop("transformers")
+        return self._set_params("_pairs", **params)
+
+    @property
+    def named_transformers_(self):
+        """Fitted transformers by name of the modality."""
+        check_is_fitted(self)
+        return Bunch(**dict(self.transformers_))
+
+    @property
+    def _pairs(self):
+        # Parameters are looked at before `fit` has checked them.
+        try:
+            return read_pairs(self.transformers)
+        except TypeError:
+            return []
+
+    @_pairs.setter
+    def _pairs(self, pairs):
+        self.transformers = dict(pairs) if isinstance(self.transformers, Mapping) else pairs
+
+    def __sklearn_is_fitted__(self):
+        """Whether fit has come to its end."""
+        return hasattr(self, "transformers_")
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what may come in."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _sk_visual_block_(self):
+        # scikit-learn draws one box a modality, with its name above.
+        pairs = getattr(self, "transformers_", None)
+        if pairs is None:
+            pairs = [*self._pairs, ("remainder", self.remainder)]
+        return ColumnTransformer([(n, t, n) for n, t in pairs])._sk_visual_block_()
+
+    def _choose(self, names):
+        """Return what is to be done with each modality, a dict; check it."""
+        pairs = read_pairs(self.transformers)
+        self._validate_names([name for name, _ in pairs])
+        unknown = [name for name, _ in pairs if name not in names]
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], names, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise ValueError(
+                f"transformers names the modality '{unknown[0]}', but those of X are "
+                f"{list(names)}.{hint}"
+            )
+        for name, transformer in [*pairs, ("remainder", self.remainder)]:
+            check_transformer(name, transformer)
+        chosen = {name: dict(pairs).get(name, self.remainder) for name in names}
+        if all(is_word(transformer, "drop") for transformer in chosen.values()):
+            raise ValueError(
+                f"All modalities {list(names)} are dropped. Name one in transformers, or use "
+                'remainder="passthrough".'
+            )
+        return chosen
+
+
+def _to_modalities(estimator, X, reset):
+    """`Modalities`, names of columns by modality, and whether the user has named the modalities."""
+    X = plain_tensor(X)
+    if is_frame(X) and X.columns.nlevels > 1:
+        top = X.columns.get_level_values(0)
+        X = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
+    elif not (isinstance(X, Modalities) or is_collection(X)):
+        X = [X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)]
+    checked = from_collection(estimator, X, reset)
+    columns = dict(zip(checked.names, column_names(X), strict=True))
+    return checked, columns, isinstance(X, Modalities | dict)

@@ -1,0 +1,1 @@
+"""Encoders, their augmentations and their start."""

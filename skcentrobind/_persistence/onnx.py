@@ -1,0 +1,135 @@
+"""One encoder as an ONNX graph, written node by node: it needs onnx alone and no exporter."""
+
+import numpy as np
+
+from skcentrobind._encoders.encoders import CustomEncoder, IdentityEncoder
+from skcentrobind._version import __version__
+
+# ReduceL2 takes its axes as an input from opset 18 on; runtimes know it since early 2023.
+_OPSET, _IR = 18, 8
+
+
+def _onnx():
+    """Return the library, which is optional."""
+    try:
+        import onnx
+    except ImportError as exc:
+        raise ImportError(
+            "Exporting needs onnx, which comes with the extra `onnx`: "
+            "pip install 'skcentrobind[onnx]'"
+        ) from exc
+    return onnx
+
+
+class _Graph:
+    """Nodes in a chain; every method adds one and returns the name of its output."""
+
+    def __init__(self, onnx):
+        self.onnx = onnx
+        self.nodes, self.constants = [], []
+
+    def constant(self, array):
+        """Add an array and return its name."""
+        name = f"c{len(self.constants)}"
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def add(self, op, *inputs, output=None, **attributes):
+        """Add a node; inputs that are arrays become constants."""
+        names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
+        output = output or f"n{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(op, names, [output], **attributes))
+        return output
+
+    def model(self, name, shape_in, dtype, shape_out):
+        """Close the graph from "features" to "embedding"."""
+        helper, types = self.onnx.helper, self.onnx.TensorProto
+        kind = {"float32": types.FLOAT, "float64": types.DOUBLE}[dtype]
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info("features", kind, shape_in)],
+            [helper.make_tensor_value_info("embedding", types.FLOAT, shape_out)],
+            self.constants,
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR,
+            producer_name="skcentrobind",
+            producer_version=__version__,
+        )
+
+
+def encoder_model(estimator, position, dtype):
+    """Build the model of one modality.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    position : int
+        Which modality.
+    dtype : {"float32", "float64"}
+        Type of the input.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        From raw rows, "features", to unit-length rows, "embedding".
+    """
+    name, shape = estimator.modality_names_[position], estimator._row_shapes[position]
+    group, k = estimator.net_.module_.group_of(position)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
+    if isinstance(group, CustomEncoder):
+        raise ValueError(
+            f"The encoder of modality '{name}' is a module of your own, which only torch's "
+            "exporter can read. It takes rows as they are, without standardisation, so export it "
+            f"alone: torch.onnx.export(estimator.encoders_[{name!r}], (rows,), 'file.onnx')."
+        )
+    onnx = _onnx()
+    graph = _Graph(onnx)
+    x = "features"
+    if len(shape) > 1:
+        x = graph.add("Reshape", x, np.array([-1, estimator.n_features_per_modality_[position]]))
+    x = _standardise(graph, x, estimator.scalers_[name])
+    if not isinstance(group, IdentityEncoder):
+        x = _perceptron(graph, x, group, k)
+    if estimator._n_specific:
+        ends = np.array([0]), np.array([estimator._n_components])
+        x = graph.add("Slice", x, *ends, np.array([1]))
+    # As `_layers.unit_rows`: rows of zeros stay.
+    norm = graph.add("ReduceL2", x, np.array([1]), keepdims=1)
+    graph.add("Div", x, graph.add("Max", norm, np.float32(1e-12)), output="embedding")
+    model = graph.model(name, ["batch", *shape], dtype, ["batch", estimator._n_components])
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _standardise(graph, x, scaler):
+    """Centre and scale in float64, as `_data.prepare_rows`, then go on in float32."""
+    if scaler is not None:
+        x = graph.add("Cast", x, to=graph.onnx.TensorProto.DOUBLE)
+        # Sparse modalities have no mean taken off; the graph gets their rows densely.
+        if hasattr(scaler, "mean_"):
+            x = graph.add("Sub", x, scaler.mean_)
+        x = graph.add("Div", x, scaler.scale_)
+        if hasattr(scaler, "whitening_"):
+            x = graph.add("MatMul", x, scaler.whitening_)
+    return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
+
+
+def _perceptron(graph, x, bank, k):
+    """The member k of a bank, W x + MLP(x) or one of both, see `_layers.Perceptrons`."""
+    first, bias, *rest = (p.detach().cpu().numpy() for p in bank.member_parameters(k))
+    n, bias = bank.n_hidden, bias[0]
+    if not rest:
+        return graph.add("Gemm", x, first, bias)
+    h = graph.add("Gemm", x, first[:, :n], bias[:n])
+    n_layers = len(rest) // 2
+    for weight, bias_l in zip(rest[:n_layers], rest[n_layers:], strict=True):
+        h = graph.add("Gemm", graph.add("Relu", h), weight, bias_l[0])
+    if first.shape[1] > n:
+        h = graph.add("Add", h, graph.add("Gemm", x, first[:, n:], bias[n:]))
+    return h
