@@ -13,8 +13,7 @@ from skcentrobind.anchors._adaptive import (
     SpectralAnchor,
     TrimmedAnchor,
 )
-from skcentrobind.anchors._aggregators import MeanAnchor, MedianAnchor, WeightedAnchor
-from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._base import BaseAnchor, MeanAnchor, MedianAnchor, Target, WeightedAnchor
 from skcentrobind.anchors._members import FixedAnchor, IntraAnchor, RandomAnchor
 
 __all__ = [

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from skcentrobind._spectral import principal_direction
-from skcentrobind.anchors._aggregators import MeanAnchor
-from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._base import BaseAnchor, MeanAnchor, Target
 
 
 class LearnedAnchor(BaseAnchor):

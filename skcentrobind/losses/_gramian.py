@@ -4,9 +4,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from skcentrobind._layers import matmul
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
-from skcentrobind.losses._temperature import of_members
 
 
 def gramian_volumes(queries, sets, *, present=None, eps=1e-4):

@@ -5,7 +5,7 @@ from itertools import permutations
 import torch
 
 from skcentrobind.losses._base import BaseLoss
-from skcentrobind.losses._functional import anchor_info_nce
+from skcentrobind.losses._info_nce import anchor_info_nce
 
 
 def pairwise_info_nce(embeddings, partners, temperature=0.2, *, present=None):

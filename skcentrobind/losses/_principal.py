@@ -5,7 +5,7 @@ import torch
 from skcentrobind._spectral import principal_direction
 from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import mean_over
-from skcentrobind.losses._functional import anchor_info_nce
+from skcentrobind.losses._info_nce import anchor_info_nce
 
 
 class PrincipalLoss(BaseLoss):

@@ -4,9 +4,8 @@ from functools import reduce
 
 import torch
 
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
-from skcentrobind.losses._temperature import of_members
 
 
 class SymileLoss(BaseLoss):
