@@ -1,7 +1,9 @@
 import copy
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean, median
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,10 +22,12 @@ from skcentrobind.anchors import (
     MeanAnchor,
     MedianAnchor,
     RandomAnchor,
+    Target,
     WeightedAnchor,
 )
-from skcentrobind.losses import AnchorLoss
+from skcentrobind.losses import AnchorLoss, _info_nce
 
+apply = _info_nce._AnchorInfoNCE.apply
 NAMES = ["image", "text", "audio", "tag"]
 
 
@@ -100,6 +104,8 @@ def test_targets_have_the_promised_form(kind, gaps):
         assert target.embeddings.dtype == z.dtype
         assert target.embeddings.isfinite().all()
         assert target.weight > 0
+        assert target.bounded == make(kind).bounded
+        assert set(target.frozen) <= set(range(4)) - set(members)
         if target.present is not None:
             assert gaps
             assert target.present.dtype == torch.bool
@@ -141,6 +147,7 @@ def test_order_of_the_samples_does_not_matter(kind, gaps):
     moved = targets_of(kind, z[:, order], present[:, order] if gaps else None)
     for target, other in zip(plain, moved, strict=True):
         assert (target.members, target.weight) == (other.members, other.weight)
+        assert target.frozen == other.frozen
         moved_back = target.embeddings.detach()[..., order, :]
         assert_array_equal(moved_back, other.embeddings.detach())
         if target.present is not None:
@@ -155,6 +162,7 @@ def test_copies_and_pickles_are_equal(kind):
     expected = anchor.targets(z, present, seeded())
     for other in (copy.deepcopy(anchor), pickle.loads(pickle.dumps(anchor))):
         assert (other.bounded, other.frozen()) == (anchor.bounded, anchor.frozen())
+        assert other.sources() == anchor.sources()
         assert repr(other) == repr(anchor)
         for a, b in zip(other.targets(z, present, seeded()), expected, strict=True):
             assert (a.members, a.weight) == (b.members, b.weight)
@@ -174,7 +182,7 @@ def test_bounded_anchors_are_at_most_two_long(kind, seed, gaps, spread):
     anchor = make(kind)
     for target in anchor.targets(z, present, seeded(seed)):
         # Only what a user wrote takes the way out and says bounded = False.
-        assert anchor.bounded == (kind != "callable")
+        assert target.bounded == (kind != "callable")
         length = target.embeddings.norm(dim=-1)
         if target.present is not None:
             length = length * target.present
@@ -195,19 +203,63 @@ def test_one_modality_learns_from_its_own_rows(make_one):
     pair = embed(rng, n_modalities=1), embed(rng, n_modalities=1)
     anchor = make_one()
     anchor.prepare(["image"])
-    loss = AnchorLoss(anchor, 0.2)(*pair, None, seeded())
-    assert (anchor.frozen(), anchor.frozen_step) == ((), None)
+    loss, frozen = AnchorLoss(anchor, 0.2).step(*pair, None, seeded())
+    assert anchor.frozen() == frozen == ()
     assert loss > 0.1
     alone = AnchorLoss(IntraAnchor(), 0.2)(*pair, None, seeded())
     assert_allclose(loss.detach(), alone, rtol=1e-12)
 
 
-def test_base_class():
-    anchor = BaseAnchor()
-    anchor.prepare(NAMES)
-    assert (anchor.bounded, anchor.frozen_step, anchor.frozen()) == (False, None, ())
-    with pytest.raises(TypeError, match="BaseAnchor must implement aggregate"):
-        anchor.targets(torch.zeros(2, 2, 2), None, seeded())
+class Nothing(BaseAnchor):
+    pass
+
+
+class First(BaseAnchor):
+    def aggregate(self, z, present):
+        return z[0]
+
+
+class Own(BaseAnchor):
+    def targets(self, z, present, generator):
+        return [Target(z)]
+
+
+def test_an_anchor_implements_aggregate_or_targets():
+    for cls in (BaseAnchor, Nothing):
+        with pytest.raises(TypeError, match=rf"{cls.__name__} must implement aggregate\(z, pres"):
+            cls()
+    with pytest.raises(NotImplementedError, match="Own implements targets alone"):
+        Own().aggregate(torch.zeros(2, 2, 2), None)
+    for anchor in (First(), Own()):
+        anchor.prepare(NAMES)
+        assert (anchor.bounded, anchor.frozen(), anchor.sources()) == (False, (), ())
+        (target,) = anchor.targets(torch.zeros(2, 2, 2), None, seeded())
+        assert (target.bounded, target.frozen) == (False, ())
+
+
+@each_anchor
+def test_sources_are_a_tuple_of_positions(kind):
+    anchor = make(kind)
+    chosen = {2, 3, 1, 0} if isinstance(anchor, FixedAnchor) else set()
+    for sources in (anchor.sources(), AnchorLoss(anchor, 0.2).sources()):
+        assert type(sources) is tuple
+        assert set(sources) <= chosen
+        assert bool(sources) == isinstance(anchor, FixedAnchor)
+
+
+def test_the_bound_of_an_aggregate_goes_into_its_target():
+    class Bounded(First):
+        bounded = True
+
+    z = torch.nn.functional.normalize(embed(np.random.default_rng(0)).float(), dim=-1)
+    values = {}
+    for anchor in (First(), Bounded()):
+        (target,) = anchor.targets(z, None, None)
+        assert target.bounded == anchor.bounded
+        with mock.patch.object(_info_nce._AnchorInfoNCE, "apply", wraps=apply) as called:
+            values[anchor.bounded] = AnchorLoss(anchor, 0.2)(z, z, None, None)
+        assert called.call_args.args[-1] == anchor.bounded  # plain exponentials
+    assert_allclose(values[True], values[False], rtol=1e-6)
 
 
 # --- aggregates against loops -------------------------------------------------------------
@@ -331,7 +383,7 @@ def test_random_anchor_draws_every_modality_from_its_generator(intra):
             (target,) = anchor.targets(z, None, generator)
             (chosen,) = [m for m in range(4) if torch.equal(target.embeddings, z[m])]
             drawn.append(chosen)
-            assert anchor.frozen_step == (None if intra else chosen)
+            assert target.frozen == (() if intra else (chosen,))
             assert target.members == (None if intra else [m for m in range(4) if m != chosen])
             assert target.embeddings.requires_grad == intra
         draws.append(drawn)
@@ -350,11 +402,33 @@ def test_random_anchor_draws_what_has_rows_to_compare():
     drawn = set()
     for _ in range(40):
         (target,) = anchor.targets(z, present, generator)
-        drawn.add(anchor.frozen_step)
-        assert_array_equal(target.present, present[anchor.frozen_step])
+        (chosen,) = target.frozen
+        drawn.add(chosen)
+        assert_array_equal(target.present, present[chosen])
     assert drawn == {0, 2}
     (target,) = anchor.targets(z[:, :1], present[:, :1], generator)  # no modality has two rows
     assert target.embeddings.isfinite().all()
+
+
+def draws_of(loss, z, seed, steps=50):
+    generator = seeded(seed)
+    for _ in range(steps):
+        yield loss.step(z, z, None, generator)
+
+
+def test_batches_that_share_a_random_anchor_do_not_see_each_others_draw():
+    z = embed(np.random.default_rng(0))
+    loss = AnchorLoss(RandomAnchor(), 0.2)
+    before = set(vars(loss)) | set(vars(loss.anchor))
+    alone = [[frozen for _, frozen in draws_of(loss, z, seed)] for seed in (0, 1)]
+    assert all(len(frozen) == 1 for draws in alone for frozen in draws)
+    assert alone[0] != alone[1]
+    interleaved = zip(draws_of(loss, z, 0), draws_of(loss, z, 1), strict=True)
+    assert [(a[1], b[1]) for a, b in interleaved] == list(zip(*alone, strict=True))
+    with ThreadPoolExecutor(2) as pool:
+        threads = pool.map(lambda seed: [f for _, f in draws_of(loss, z, seed)], (0, 1))
+        assert list(threads) == alone
+    assert set(vars(loss)) | set(vars(loss.anchor)) == before  # nothing is kept between calls
 
 
 @pytest.mark.parametrize(
@@ -377,6 +451,7 @@ def test_fixed_anchors(given, positions, freeze, gaps):
     anchor = FixedAnchor(given, freeze=freeze)
     anchor.prepare(NAMES)
     assert anchor.frozen() == (tuple(positions) if freeze else ())
+    assert anchor.sources() == tuple(positions)
     targets = anchor.targets(z, present, None)
     for target, q in zip(targets, positions, strict=True):
         assert_array_equal(target.embeddings, z[q])

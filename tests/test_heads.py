@@ -103,7 +103,7 @@ def test_what_surrounds_an_objective_hands_on_its_state():
     loss = SeparatedLoss(inner, AnchorLoss(IntraAnchor(), 0.1), 2, 1.0)
     assert loss.temperature is inner.temperature
     assert loss.anchor is inner.anchor
-    assert (loss.frozen(), loss.sources(), loss.frozen_step) == ((), inner.sources(), None)
+    assert loss.frozen() == loss.sources() == inner.sources() == ()
 
 
 # The estimators

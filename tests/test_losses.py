@@ -447,7 +447,7 @@ def test_anchor_loss_sums_over_targets(masked, detach, direction):
 def test_anchor_loss_of_the_centroid_is_the_papers():
     rng = np.random.default_rng(0)
     z, z_aug = unit(rng, 3, 6, 4), unit(rng, 3, 6, 4)
-    loss = pickle.loads(pickle.dumps(AnchorLoss(MeanAnchor(), 0.1, bounded=True)))
+    loss = pickle.loads(pickle.dumps(AnchorLoss(MeanAnchor(), 0.1)))
     value = loss(torch.tensor(z), torch.tensor(z_aug), None, torch.Generator())
     expected = sum(
         nce_by_hand(*pair, 0.1, range(6))[0]

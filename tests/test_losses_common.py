@@ -24,7 +24,7 @@ from skcentrobind.losses import (
 
 BOTH = {"uniformity": 0.5, "geometric_consistency": 0.25}
 LOSSES = {
-    "anchor": functools.partial(AnchorLoss, MeanAnchor(), bounded=True),
+    "anchor": functools.partial(AnchorLoss, MeanAnchor()),
     "anchor, one way": functools.partial(AnchorLoss, MeanAnchor(), direction="to_anchor"),
     "pairwise": PairwiseLoss,
     "principal": functools.partial(PrincipalLoss, alignment_temperature=0.5),

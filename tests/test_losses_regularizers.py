@@ -158,9 +158,9 @@ def test_the_rest_is_the_objectives():
     loss.prepare(["a", "b", "c"])
     assert loss.temperature is temperature
     assert_allclose(temperature.values, [0.1, 0.2, 0.3])
-    assert (loss.frozen(), loss.frozen_step, list(loss.sources())) == ((1,), None, [1])
-    loss.anchor.frozen_step = 2
-    assert loss.frozen_step == 2
+    assert loss.frozen() == loss.sources() == (1,)
+    z = torch.eye(4).expand(3, 4, 4)
+    assert loss.step(z, z, None, None)[1] == (1,)
     with torch.no_grad():
         temperature.log_temperature += 10
     loss.clamp_()

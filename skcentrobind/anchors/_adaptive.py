@@ -66,13 +66,13 @@ class LeaveOneOutAnchor(BaseAnchor):
     def targets(self, z, present, generator):
         """Return one target for each modality: the mean over the others that a sample has."""
         if len(z) == 1:
-            return [Target(z, present=present)]
+            return [Target(z, present=present, bounded=self.bounded)]
         if present is None:
-            return [Target((z.sum(dim=0) - z) / (len(z) - 1))]
+            return [Target((z.sum(dim=0) - z) / (len(z) - 1), bounded=self.bounded)]
         z = z * present[:, :, None]
         n_others = present.sum(dim=0) - present.long()  # (n_modalities, batch)
         others = (z.sum(dim=0) - z) / n_others.clamp(min=1)[:, :, None]
-        return [Target(others, present=n_others > 0)]
+        return [Target(others, present=n_others > 0, bounded=self.bounded)]
 
 
 class TrimmedAnchor(BaseAnchor):

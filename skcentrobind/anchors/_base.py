@@ -20,6 +20,11 @@ class Target:
         Which samples have this target; None means all.
     weight : float, default=1.0
         Factor of the loss.
+    bounded : bool, default=False
+        Whether its vectors are at most 2 long, given unit-length embeddings. The loss may then
+        take exponentials without subtracting a maximum first. False is always safe.
+    frozen : tuple of int, default=()
+        Positions of the modalities whose encoders must not move in this step.
 
     Examples
     --------
@@ -30,9 +35,11 @@ class Target:
     """
 
     embeddings: torch.Tensor
-    members: list | None = None
+    members: list[int] | None = None
     present: torch.Tensor | None = None
     weight: float = 1.0
+    bounded: bool = False
+    frozen: tuple[int, ...] = ()
 
 
 class BaseAnchor(nn.Module):
@@ -41,10 +48,8 @@ class BaseAnchor(nn.Module):
     Attributes
     ----------
     bounded : bool
-        Whether every anchor is at most 2 long, given unit-length embeddings. The loss may then
-        take exponentials without subtracting a maximum first. False is always safe.
-    frozen_step : int or None
-        The modality whose encoder must not move in the present step.
+        Whether every anchor is at most 2 long, given unit-length embeddings; `targets` passes it
+        on to each `Target`. False is always safe.
 
     Examples
     --------
@@ -60,18 +65,26 @@ class BaseAnchor(nn.Module):
     """
 
     bounded = False
-    frozen_step = None
+
+    def __init__(self):
+        super().__init__()
+        own = type(self)
+        if own.aggregate is BaseAnchor.aggregate and own.targets is BaseAnchor.targets:
+            raise TypeError(
+                f"{own.__name__} must implement aggregate(z, present), or "
+                "targets(z, present, generator)."
+            )
 
     def prepare(self, names):
         """Check the settings against the names of the modalities before training."""
 
     def frozen(self):
-        """Return the indices of the modalities whose encoders never learn, a tuple."""
+        """Return the positions of the modalities whose encoders never learn, a tuple."""
         return ()
 
     def sources(self):
-        """Return the positions of the modalities that an anchor is made of, None for all."""
-        return None
+        """Return the positions of the modalities that an anchor is made of, () for all."""
+        return ()
 
     def aggregate(self, z, present):
         """Return one anchor a sample.
@@ -89,11 +102,11 @@ class BaseAnchor(nn.Module):
         anchor : Tensor of shape (batch, n_components)
             Need not be of unit length.
         """
-        raise TypeError(f"{type(self).__name__} must implement aggregate(z, present).")
+        raise NotImplementedError(f"{type(self).__name__} implements targets alone.")
 
     def targets(self, z, present, generator):
-        """Return the list of `Target` of this step; by default the aggregate, for everyone."""
-        return [Target(self.aggregate(z, present))]
+        """Return the list of `Target` of this step; by default the aggregate, for all."""
+        return [Target(self.aggregate(z, present), bounded=self.bounded)]
 
 
 class MeanAnchor(BaseAnchor):

@@ -36,7 +36,7 @@ class RandomAnchor(BaseAnchor):
     def targets(self, z, present, generator):
         """Draw the modality and make it the target."""
         if len(z) == 1:
-            return [Target(z, present=present)]
+            return [Target(z, present=present, bounded=self.bounded)]
         candidates = range(len(z))
         if present is not None:
             # A modality with one row in the batch has no negatives.
@@ -45,10 +45,10 @@ class RandomAnchor(BaseAnchor):
         chosen = candidates[draw]
         rows = None if present is None else present[chosen]
         if self.intra:
-            return [Target(z[chosen], present=rows)]
-        self.frozen_step = chosen
+            return [Target(z[chosen], present=rows, bounded=self.bounded)]
         others = [m for m in range(len(z)) if m != chosen]
-        return [Target(z[chosen].detach(), members=others, present=rows)]
+        anchor = z[chosen].detach()
+        return [Target(anchor, others, rows, bounded=self.bounded, frozen=(chosen,))]
 
     def extra_repr(self):
         """Show the variant."""
@@ -84,7 +84,7 @@ class FixedAnchor(BaseAnchor):
         super().__init__()
         self.modalities = modalities
         self.freeze = freeze
-        self._indices = []
+        self._positions = ()
         self._frozen = ()
 
     def prepare(self, names):
@@ -92,8 +92,8 @@ class FixedAnchor(BaseAnchor):
         wanted = self.modalities
         wanted = wanted.tolist() if hasattr(wanted, "tolist") else wanted  # from a numpy array
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-        self._indices = [self._position(anchor, list(names)) for anchor in wanted]
-        if not wanted or len(set(self._indices)) < len(wanted):
+        self._positions = tuple(self._position(anchor, list(names)) for anchor in wanted)
+        if not wanted or len(set(self._positions)) < len(wanted):
             raise ValueError(
                 f"anchor must name one modality or several different ones of {list(names)}, "
                 f"got {self.modalities!r}."
@@ -104,7 +104,7 @@ class FixedAnchor(BaseAnchor):
                 "learn; name fewer anchors or set freeze_anchor=False."
             )
         # A single modality has nothing to be bound to: it learns from its own augmented rows.
-        self._frozen = tuple(self._indices) if self.freeze and len(names) > 1 else ()
+        self._frozen = self._positions if self.freeze and len(names) > 1 else ()
 
     @staticmethod
     def _position(anchor, names):
@@ -117,7 +117,7 @@ class FixedAnchor(BaseAnchor):
 
     def sources(self):
         """Return the positions of the anchor modalities."""
-        return self._indices
+        return self._positions
 
     def frozen(self):
         """Return the anchors' positions if they are frozen."""
@@ -126,13 +126,14 @@ class FixedAnchor(BaseAnchor):
     def targets(self, z, present, generator):
         """Make each anchor modality a target of all others."""
         if len(z) == 1:
-            return [Target(z, present=present)]
+            return [Target(z, present=present, bounded=self.bounded)]
         targets = []
-        for q in self._indices:
+        for q in self._positions:
             members = [m for m in range(len(z)) if m != q and m not in self._frozen]
             rows = None if present is None else present[q]
             anchor = z[q].detach() if q in self._frozen else z[q]
-            targets.append(Target(anchor, members, rows, weight=1 / len(self._indices)))
+            weight = 1 / len(self._positions)
+            targets.append(Target(anchor, members, rows, weight, bounded=self.bounded))
         return targets
 
     def extra_repr(self):
@@ -155,4 +156,4 @@ class IntraAnchor(BaseAnchor):
 
     def targets(self, z, present, generator):
         """Each modality is its own target."""
-        return [Target(z, present=present)]
+        return [Target(z, present=present, bounded=self.bounded)]

@@ -1,5 +1,6 @@
 """The base class of all losses, their temperature, and the loss to an anchor."""
 
+import abc
 import math
 from numbers import Real
 
@@ -146,18 +147,13 @@ def of_members(temperature, members):
     return temperature[members]
 
 
-class BaseLoss(nn.Module):
+class BaseLoss(nn.Module, abc.ABC):
     """Base class of all objectives.
 
     Parameters
     ----------
     temperature : float, list of float, dict of float or Temperature, default=0.2
         Divides the similarities, see `Temperature`.
-
-    Attributes
-    ----------
-    frozen_step : int or None
-        The modality whose encoder must not move in the present step.
 
     Examples
     --------
@@ -172,8 +168,6 @@ class BaseLoss(nn.Module):
     >>> SquaredDistance()(z, z, None, torch.Generator())
     tensor(0.)
     """
-
-    frozen_step = None
 
     def __init__(self, temperature=0.2):
         super().__init__()
@@ -229,8 +223,9 @@ class BaseLoss(nn.Module):
         """Return what is learned here to its bounds; to be called after every optimiser step."""
         self.temperature.clamp_()
 
+    @abc.abstractmethod
     def forward(self, z, z_augmented, present, generator):
-        """Loss of one batch.
+        """Compute the loss of one batch.
 
         Parameters
         ----------
@@ -247,25 +242,64 @@ class BaseLoss(nn.Module):
         loss : Tensor of shape ()
             What is minimised.
         """
-        raise TypeError(
-            f"{type(self).__name__} must implement forward(z, z_augmented, present, generator)."
-        )
+
+    def step(self, z, z_augmented, present, generator):
+        """Compute the loss of one training step, and what stays as it is in this step.
+
+        Parameters
+        ----------
+        z, z_augmented : Tensor of shape (n_modalities, batch, n_components)
+            As in `forward`.
+        present : Tensor of bool of shape (n_modalities, batch) or None
+            As in `forward`.
+        generator : torch.Generator
+            As in `forward`.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            What `forward` returns.
+        frozen : tuple of int
+            Positions of the modalities whose encoders must not move: by default those that never
+            learn.
+        """
+        return self(z, z_augmented, present, generator), self.frozen()
 
 
-class AnchorLoss(BaseLoss):
+class SteppedLoss(BaseLoss):
+    """Base class of losses that may freeze other modalities in every step.
+
+    Subclasses implement `_step`. One that overrides `forward` instead is trained on what that
+    returns, and freezes what `frozen()` says.
+    """
+
+    def forward(self, z, z_augmented, present, generator):
+        """Compute the loss of one batch."""
+        return self._step(z, z_augmented, present, generator)[0]
+
+    def step(self, z, z_augmented, present, generator):
+        """Compute the loss of one training step, and what stays as it is in this step."""
+        if type(self).forward is not SteppedLoss.forward:
+            return super().step(z, z_augmented, present, generator)
+        return self._step(z, z_augmented, present, generator)
+
+    @abc.abstractmethod
+    def _step(self, z, z_augmented, present, generator):
+        """Return loss and frozen positions, as `step`."""
+
+
+class AnchorLoss(SteppedLoss):
     """Sum over the modalities of the InfoNCE to their anchor, by default in both directions.
 
     Parameters
     ----------
     anchor : BaseAnchor
-        Its `targets(z, present, generator)` are objects with `embeddings`,
-        `members`, `present` and `weight`.
+        Its `targets(z, present, generator)` say in every step who learns towards what, and which
+        encoders must not move.
     temperature : float, list of float, dict of float or Temperature
         Divides the inner products. Of several, each modality takes its own.
     detach_anchor : bool, default=False
         Whether the anchor is a constant for the gradient.
-    bounded : bool, default=False
-        Whether anchors are at most 2 long, see `anchor_info_nce`.
     direction : {"both", "from_anchor", "to_anchor"}, default="both"
         Whether anchors look for rows, rows for anchors, or both, see `anchor_info_nce`.
 
@@ -284,11 +318,10 @@ class AnchorLoss(BaseLoss):
     True
     """
 
-    def __init__(self, anchor, temperature, detach_anchor=False, bounded=False, direction="both"):
+    def __init__(self, anchor, temperature, detach_anchor=False, direction="both"):
         super().__init__(temperature)
         self.anchor = anchor
         self.detach_anchor = detach_anchor
-        self.bounded = bounded
         self.direction = direction
 
     def prepare(self, names):
@@ -304,14 +337,9 @@ class AnchorLoss(BaseLoss):
         """Return the positions of the modalities that make up the anchor."""
         return self.anchor.sources()
 
-    @property
-    def frozen_step(self):
-        """The modality that the anchor freezes in the present step, or None."""
-        return self.anchor.frozen_step
-
-    def forward(self, z, z_augmented, present, generator):
-        """Equation (8) of the paper or one half of it, summed over the modalities."""
-        temperature, terms = self.temperature.value(), []
+    def _step(self, z, z_augmented, present, generator):
+        """Compute equation (8) of the paper or one half of it, summed over the modalities."""
+        temperature, terms, frozen = self.temperature.value(), [], {*self.frozen()}
         for target in self.anchor.targets(z_augmented, present, generator):
             anchor = target.embeddings.detach() if self.detach_anchor else target.embeddings
             members = z if target.members is None else z[target.members]
@@ -321,11 +349,12 @@ class AnchorLoss(BaseLoss):
                 of_members(temperature, target.members),
                 direction=self.direction,
                 present=_rows(present, target),
-                bounded=self.bounded,
+                bounded=target.bounded,
             )
+            frozen.update(target.frozen)
             term = losses.sum()
             terms.append(term if target.weight == 1 else target.weight * term)
-        return sum(terms[1:], terms[0])
+        return sum(terms[1:], terms[0]), tuple(sorted(frozen))
 
 
 def _rows(present, target):

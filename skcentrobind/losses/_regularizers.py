@@ -221,9 +221,9 @@ class RegularizedLoss(WrappedLoss):
                 raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
         super().prepare(names)
 
-    def forward(self, z, z_augmented, present, generator):
-        """The objective plus the weighted terms."""
-        total = self.loss(z, z_augmented, present, generator)
+    def _step(self, z, z_augmented, present, generator):
+        """Add the weighted terms to the objective."""
+        total, frozen = self.loss.step(z, z_augmented, present, generator)
         for name, weight in self.weights.items():
             total = total + weight * REGULARIZERS[name](z, present=present)
-        return total
+        return total, frozen

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import SteppedLoss
 
 
-class WrappedLoss(BaseLoss):
+class WrappedLoss(SteppedLoss):
     """Base class of objectives that add something to another one.
 
     Parameters
@@ -33,11 +33,6 @@ class WrappedLoss(BaseLoss):
     def sources(self):
         """Return the positions of the modalities that the objective binds the others to."""
         return self.loss.sources()
-
-    @property
-    def frozen_step(self):
-        """The modality that the objective freezes in the present step, or None."""
-        return self.loss.frozen_step
 
     @property
     def temperature(self):
