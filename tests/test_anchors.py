@@ -19,6 +19,7 @@ from skcentrobind.anchors import (
     CallableAnchor,
     FixedAnchor,
     IntraAnchor,
+    LearnedAnchor,
     MeanAnchor,
     MedianAnchor,
     RandomAnchor,
@@ -349,23 +350,43 @@ def test_weights_in_any_sequence(given):
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        ([1, 2, 3], ["3 weights for 4 modalities", str(NAMES)]),
-        ([1] * 5, ["5 weights for 4 modalities"]),
-        ([[1, 2], [3, 4]], ["4 weights for 4 modalities", "one weight for each"]),
+        ([1, 2, 3], ["WeightedAnchor(weights) has 3 entries for the 4", str(NAMES)]),
+        ([1] * 5, ["5 entries for the 4 modalities"]),
+        ([[1, 2], [3, 4]], ["one per modality", "got [[1, 2], [3, 4]]"]),
         ([1, 2, 3, -1], ["finite weights >= 0", "got [1, 2, 3, -1]"]),
         ([0, 0, 0, 0], ["not all 0", "got [0, 0, 0, 0]"]),
         ([1, 2, 3, np.nan], ["finite weights"]),
         ([1, 2, 3, np.inf], ["finite weights"]),
-        ({"image": 1}, ["weights for ['image']", f"modalities are {NAMES}"]),
-        (dict.fromkeys([*NAMES, "smell"], 1), ["'smell'", "one weight for each"]),
-        ({"image": 1, 3: 1}, ["weights for ['3', 'image']"]),
+        ({"image": 1}, ["['text', 'audio', 'tag'] have none", str(NAMES)]),
+        (
+            dict.fromkeys([*NAMES, "smell"], 1),
+            ["['smell'] are no modalities", "one entry for each"],
+        ),
+        ({"image": 1, 3: 1}, ["['3'] are no modalities"]),
         (dict.fromkeys(NAMES, -1), ["finite weights >= 0"]),
+        ("heavy", ["finite weights >= 0", "got 'heavy'"]),
+        ([1, 2, None, 4], ["finite weights >= 0", "sequence or a dict by name"]),
     ],
 )
 def test_bad_weights(weights, words):
     with pytest.raises(ValueError) as info:
         WeightedAnchor(weights).prepare(NAMES)
     assert all(word in str(info.value) for word in words), str(info.value)
+
+
+@pytest.mark.parametrize(
+    "anchor", [WeightedAnchor({"a": 1, "b": 1}), LearnedAnchor(), FixedAnchor("b", freeze=False)]
+)
+def test_anchors_that_need_names_say_so(anchor):
+    z = torch.zeros(2, 2, 2)
+    message = re.escape(f"{anchor!r} is not resolved yet: call prepare(names).")
+    with pytest.raises(RuntimeError, match=message):
+        anchor.targets(z, None, seeded())
+    if not isinstance(anchor, FixedAnchor):
+        with pytest.raises(RuntimeError, match=message):
+            _ = anchor.modality_weights
+    anchor.prepare(["a", "b"])
+    assert anchor.targets(z, None, seeded())
 
 
 # --- modalities as anchors ----------------------------------------------------------------

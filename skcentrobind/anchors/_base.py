@@ -1,9 +1,13 @@
 """The base class of all anchors, its targets, and the simple aggregates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from skcentrobind._names import per_modality
 
 
 @dataclass
@@ -13,9 +17,9 @@ class Target:
     Parameters
     ----------
     embeddings : Tensor of shape (batch, n_components) or (n_members, batch, n_components)
-        One vector a sample for all members, or one for each member.
+        One vector per sample for all members, or one for each member.
     members : list of int, default=None
-        The modalities that learn towards it; None means all.
+        Positions of the modalities that learn towards it; None means all.
     present : Tensor of bool of shape (batch,) or (n_members, batch), default=None
         Which samples have this target; None means all.
     weight : float, default=1.0
@@ -34,9 +38,9 @@ class Target:
     1.0
     """
 
-    embeddings: torch.Tensor
+    embeddings: Tensor
     members: list[int] | None = None
-    present: torch.Tensor | None = None
+    present: Tensor | None = None
     weight: float = 1.0
     bounded: bool = False
     frozen: tuple[int, ...] = ()
@@ -66,7 +70,7 @@ class BaseAnchor(nn.Module):
 
     bounded = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         own = type(self)
         if own.aggregate is BaseAnchor.aggregate and own.targets is BaseAnchor.targets:
@@ -75,26 +79,26 @@ class BaseAnchor(nn.Module):
                 "targets(z, present, generator)."
             )
 
-    def prepare(self, names):
-        """Check the settings against the names of the modalities before training."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Resolve the settings for modalities of these names, once, before training."""
 
-    def frozen(self):
-        """Return the positions of the modalities whose encoders never learn, a tuple."""
+    def frozen(self) -> tuple[int, ...]:
+        """Return the positions of the modalities whose encoders never learn."""
         return ()
 
-    def sources(self):
-        """Return the positions of the modalities that an anchor is made of, () for all."""
+    def sources(self) -> tuple[int, ...]:
+        """Return the positions of the modalities that anchors are made of, () for all."""
         return ()
 
-    def aggregate(self, z, present):
-        """Return one anchor a sample.
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Return one anchor per sample.
 
         Parameters
         ----------
         z : Tensor of shape (n_modalities, batch, n_components)
-            Unit-length embeddings; the rows of absent samples hold zeros.
+            Unit-length embeddings; zeros where a modality is missing.
         present : Tensor of bool of shape (n_modalities, batch) or None
-            Which samples have which modality; None means that all are present. Every sample
+            Which samples have which modality; None means that no modality is missing. Every sample
             has at least one.
 
         Returns
@@ -104,13 +108,23 @@ class BaseAnchor(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} implements targets alone.")
 
-    def targets(self, z, present, generator):
-        """Return the list of `Target` of this step; by default the aggregate, for all."""
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
+        """Return the targets of this step: by default the aggregate, for all modalities."""
         return [Target(self.aggregate(z, present), bounded=self.bounded)]
+
+    def _not_resolved(self) -> RuntimeError:
+        return RuntimeError(f"{self!r} is not resolved yet: call prepare(names).")
+
+
+def as_list(value: Any) -> Any:
+    """Return an array or tensor as a list, anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 class MeanAnchor(BaseAnchor):
-    """The centroid: mean of the embeddings that are present, not re-normalised.
+    """Mean of the embeddings of a sample, the centroid; it is not re-normalised.
 
     Examples
     --------
@@ -122,8 +136,8 @@ class MeanAnchor(BaseAnchor):
 
     bounded = True
 
-    def aggregate(self, z, present):
-        """Equation (7) of the paper: mean over the modalities that a sample has."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute equation (7) of the paper: the mean over the modalities of a sample."""
         if present is None:
             return z.mean(dim=0)
         share = present.to(z.dtype)
@@ -132,12 +146,12 @@ class MeanAnchor(BaseAnchor):
 
 
 class WeightedAnchor(BaseAnchor):
-    """Weighted mean of the embeddings; the weights of the present modalities sum to one.
+    """Weighted mean of the embeddings of a sample; the weights of its modalities sum to one.
 
     Parameters
     ----------
     weights : sequence of float or dict of str to float
-        One non-negative weight a modality, in their order or by name.
+        One non-negative weight per modality, in their order or by name.
 
     Examples
     --------
@@ -148,42 +162,43 @@ class WeightedAnchor(BaseAnchor):
     """
 
     bounded = True
+    _w: Tensor | None
 
-    def __init__(self, weights):
+    def __init__(self, weights: Sequence[float] | dict[str, float] | Tensor) -> None:
         super().__init__()
         self.weights = weights
         self.register_buffer("_w", None)
-        if not isinstance(weights, dict):
-            self._w = _as_weights(weights)
+        if isinstance(as_list(weights), list | tuple):
+            self._w = self._checked(as_list(weights))
 
-    def prepare(self, names):
-        """Check that there is one usable weight for each modality."""
-        weights = self.weights
-        if isinstance(weights, dict):
-            if set(weights) != set(names):
-                raise ValueError(
-                    f"WeightedAnchor got weights for {sorted(map(str, weights))}, but the "
-                    f"modalities are {list(names)}; give one weight for each of them."
-                )
-            weights = [weights[name] for name in names]
-        self._w = _as_weights(weights)
-        if self._w.shape != (len(names),):
+    def prepare(self, names: Sequence[str]) -> None:
+        """Check that each modality has one usable weight."""
+        weights = per_modality(as_list(self.weights), list(names), "WeightedAnchor(weights)")
+        self._w = self._checked(weights)
+
+    def _checked(self, weights: Sequence[float]) -> Tensor:
+        try:
+            w = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
+        except (TypeError, ValueError, RuntimeError):
+            w = torch.empty(0, 0, device="cpu")
+        if w.ndim != 1 or not (torch.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
             raise ValueError(
-                f"WeightedAnchor got {self._w.numel()} weights for {len(names)} modalities "
-                f"{list(names)}; give one weight for each."
+                "WeightedAnchor needs finite weights >= 0, one per modality and not all 0, as a "
+                f"sequence or a dict by name, got {self.weights!r}."
             )
-        if not (torch.isfinite(self._w).all() and (self._w >= 0).all() and self._w.sum() > 0):
-            raise ValueError(
-                f"WeightedAnchor needs finite weights >= 0 that are not all 0, got {weights}."
-            )
+        return w
 
     @property
-    def modality_weights(self):
-        """Weights of the modalities where all are present, in their order."""
+    def modality_weights(self) -> Tensor:
+        """Return the weights for a sample that has all modalities, in their order."""
+        if self._w is None:
+            raise self._not_resolved()
         return self._w / self._w.sum()
 
-    def aggregate(self, z, present):
-        """Weighted mean over the modalities that a sample has."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the weighted mean over the modalities of a sample."""
+        if self._w is None:
+            raise self._not_resolved()
         weights = self._w.to(z.dtype)[:, None]  # (n_modalities, 1 or batch)
         if present is not None:
             weights = weights * present
@@ -193,23 +208,13 @@ class WeightedAnchor(BaseAnchor):
         weights = weights / weights.sum(dim=0)
         return (weights[:, :, None] * z).sum(dim=0)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Show the weights."""
         return f"{self.weights}"
 
 
-def _as_weights(weights):
-    try:
-        return torch.as_tensor(weights, dtype=torch.float32, device="cpu")
-    except (TypeError, ValueError, RuntimeError) as exc:
-        raise ValueError(
-            "WeightedAnchor needs one number for each modality, as a sequence or a dict by name, "
-            f"got {weights!r}."
-        ) from exc
-
-
 class MedianAnchor(BaseAnchor):
-    """Coordinate-wise median of the embeddings that are present.
+    """Coordinate-wise median of the embeddings of a sample.
 
     With an even number of modalities it is the mean of the two middle values.
 
@@ -225,13 +230,13 @@ class MedianAnchor(BaseAnchor):
     # median is, so M/2 |median|^2 <= sum of all squared coordinates = M: it is at most sqrt(2).
     bounded = True
 
-    def aggregate(self, z, present):
-        """Coordinate-wise median over the modalities that a sample has."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the coordinate-wise median over the modalities of a sample."""
         if present is None:
             ordered = z.sort(dim=0).values
             middle, half = divmod(len(z) - 1, 2)
             return (ordered[middle] + ordered[middle + half]) / 2
-        # Absent embeddings sort behind all others, so the k present ones come first.
+        # Missing embeddings sort behind all others, so the k present ones come first.
         ordered = z.masked_fill(~present[:, :, None], torch.inf).sort(dim=0).values
         last = (present.sum(dim=0) - 1)[None, :, None].expand(1, *z.shape[1:])
         lower, upper = ordered.gather(0, last // 2), ordered.gather(0, (last + 1) // 2)
