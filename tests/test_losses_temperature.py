@@ -42,9 +42,9 @@ def unit(rng, *shape):
 )
 def test_one_temperature_a_modality(given, learn):
     temperature = Temperature(given, learn)
-    with pytest.raises(RuntimeError, match=re.escape("call prepare(names) first")):
+    with pytest.raises(RuntimeError, match=re.escape("is not resolved yet: call prepare(names)")):
         temperature.value()
-    with pytest.raises(RuntimeError, match=re.escape("call prepare(names) first")):
+    with pytest.raises(RuntimeError, match=re.escape("is not resolved yet: call prepare(names)")):
         _ = temperature.values
     temperature.prepare(NAMES)
     assert_allclose(temperature.values, [0.1, 0.2, 0.5], rtol=1e-6)

@@ -1,7 +1,7 @@
-"""Contrastive objectives: pure functions, and modules that hold a temperature.
+"""Contrastive losses: pure functions, and modules that hold a temperature.
 
-An objective gets the embeddings of a batch, clean and augmented, and returns one number. To write
-your own, derive from `BaseLoss`.
+A loss gets the embeddings of a batch, clean and augmented, and returns one number. To write your
+own, derive from `BaseLoss`.
 """
 
 from skcentrobind.losses._base import AnchorLoss, BaseLoss, Temperature
