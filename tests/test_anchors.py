@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skcentrobind import anchors
 from skcentrobind.anchors import (
     ANCHORS,
     BaseAnchor,
@@ -40,9 +41,23 @@ def midpoint(z, present):
     return (high + z.masked_fill(~present[:, :, None], torch.inf).amin(dim=0)) / 2
 
 
-#: Every anchor there is, made for the modalities of NAMES.
-MAKERS = ANCHORS | {
-    "weights by order": lambda: WeightedAnchor([0.5, 0.0, 2.0, 1.0]),
+def public_anchors():
+    """Every public class of anchors by name, found where users find it."""
+    classes = {name: getattr(anchors, name) for name in anchors.__all__}
+    classes = {name: cls for name, cls in classes.items() if isinstance(cls, type)}
+    derived = {name: cls for name, cls in classes.items() if issubclass(cls, BaseAnchor)}
+    return {name: cls for name, cls in derived.items() if cls is not BaseAnchor}
+
+
+#: How anchors are made whose constructors need arguments, for the modalities of NAMES.
+CONSTRUCTORS = {
+    "CallableAnchor": lambda: CallableAnchor(midpoint),
+    "WeightedAnchor": lambda: WeightedAnchor([0.5, 0.0, 2.0, 1.0]),
+}
+
+#: Settings beside the defaults that the contract is worth testing for.
+VARIANTS = {
+    "random, intra": lambda: RandomAnchor(intra=True),
     "weights by name": lambda: WeightedAnchor({"tag": 1, "text": 0, "image": 3, "audio": 1.5}),
     "fixed by position": lambda: FixedAnchor(2),
     "fixed from behind": lambda: FixedAnchor(-1),
@@ -51,9 +66,9 @@ MAKERS = ANCHORS | {
     "two fixed": lambda: FixedAnchor(["audio", 0]),
     "two fixed and learning": lambda: FixedAnchor(["audio", 0], freeze=False),
     "all fixed and learning": lambda: FixedAnchor([0, 1, 2, 3], freeze=False),
-    "intra": IntraAnchor,
-    "callable": lambda: CallableAnchor(midpoint),
 }
+#: Every anchor there is: a new one joins by being public.
+MAKERS = public_anchors() | CONSTRUCTORS | VARIANTS
 
 
 def make(kind):
@@ -80,6 +95,12 @@ def seeded(seed=0):
 
 def targets_of(kind, z, present, seed=0):
     return make(kind).targets(z, present, seeded(seed))
+
+
+def test_every_name_makes_an_anchor_of_the_contract():
+    assert len(public_anchors()) > 10
+    assert set(CONSTRUCTORS) <= set(public_anchors())
+    assert {type(make_one()) for make_one in ANCHORS.values()} <= set(public_anchors().values())
 
 
 each_anchor = pytest.mark.parametrize("kind", MAKERS)
@@ -116,7 +137,7 @@ def test_targets_have_the_promised_form(kind, gaps):
 @each_anchor
 @with_and_without_gaps
 @pytest.mark.parametrize("seed", range(4))
-def test_absent_values_change_nothing(kind, gaps, seed):
+def test_missing_values_change_nothing(kind, gaps, seed):
     rng = np.random.default_rng(0)
     present = mask(rng) if gaps else None
     keep = torch.ones(4, 8, 1) if present is None else present[:, :, None]
@@ -183,7 +204,7 @@ def test_bounded_anchors_are_at_most_two_long(kind, seed, gaps, spread):
     anchor = make(kind)
     for target in anchor.targets(z, present, seeded(seed)):
         # Only what a user wrote takes the way out and says bounded = False.
-        assert target.bounded == (kind != "callable")
+        assert target.bounded == (kind != "CallableAnchor")
         length = target.embeddings.norm(dim=-1)
         if target.present is not None:
             length = length * target.present
@@ -227,7 +248,7 @@ class Own(BaseAnchor):
 
 def test_an_anchor_implements_aggregate_or_targets():
     for cls in (BaseAnchor, Nothing):
-        with pytest.raises(TypeError, match=rf"{cls.__name__} must implement aggregate\(z, pres"):
+        with pytest.raises(TypeError, match=rf"{cls.__name__} must implement aggregate\(z"):
             cls()
     with pytest.raises(NotImplementedError, match="Own implements targets alone"):
         Own().aggregate(torch.zeros(2, 2, 2), None)
@@ -331,7 +352,7 @@ def test_gradients_of_aggregates(n_modalities, anchor):
 def test_weights_go_by_name():
     rng = np.random.default_rng(0)
     z = embed(rng)
-    by_order, by_name = make("weights by order"), make("weights by name")
+    by_order, by_name = make("WeightedAnchor"), make("weights by name")
     assert_allclose(by_order.aggregate(z, None), (0.5 * z[0] + 2 * z[2] + z[3]) / 3.5, atol=1e-12)
     assert_allclose(by_name.aggregate(z, None), (3 * z[0] + 1.5 * z[2] + z[3]) / 5.5, atol=1e-12)
     by_name.prepare(["tag", "audio", "text", "image"])

@@ -152,7 +152,7 @@ def test_weighted_terms_are_added():
     assert loss(z, z_aug, None, None).item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_the_rest_is_the_objectives():
+def test_the_rest_is_that_of_the_inner_loss():
     temperature = Temperature({"a": 0.1, "b": 0.2, "c": 0.3}, learn=True)
     loss = RegularizedLoss(AnchorLoss(FixedAnchor("b"), temperature), {"uniformity": 0.1})
     loss.prepare(["a", "b", "c"])
@@ -168,7 +168,7 @@ def test_the_rest_is_the_objectives():
     assert list(loss.state_dict()) == ["loss.temperature.log_temperature"]
 
 
-def test_objectives_without_an_anchor_have_none():
+def test_losses_without_an_anchor_have_none():
     with pytest.raises(AttributeError, match="anchor"):
         _ = RegularizedLoss(PairwiseLoss(), {}).anchor
 

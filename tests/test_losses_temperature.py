@@ -40,7 +40,7 @@ def unit(rng, *shape):
 @pytest.mark.parametrize(
     "given", [[0.1, 0.2, 0.5], {"audio": 0.5, "image": 0.1, "text": 0.2}, np.array([0.1, 0.2, 0.5])]
 )
-def test_one_temperature_a_modality(given, learn):
+def test_one_temperature_per_modality(given, learn):
     temperature = Temperature(given, learn)
     with pytest.raises(RuntimeError, match=re.escape("is not resolved yet: call prepare(names)")):
         temperature.value()
@@ -196,7 +196,7 @@ def test_temperatures_learn_with_the_anchor(temperature):
     assert_allclose(loss.temperature.values, 0.01, rtol=1e-6)
 
 
-def test_objectives_say_what_is_frozen():
+def test_losses_say_what_is_frozen():
     z = torch.eye(4).expand(3, 4, 4)
     fixed = AnchorLoss(FixedAnchor("text"), 0.2)
     fixed.prepare(NAMES)

@@ -84,9 +84,8 @@ def uniformity(embeddings: Tensor, t: float = 2.0, *, present: Tensor | None = N
 
     References
     ----------
-    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
-    Uniformity on the Hypersphere", `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_,
-    section 4.1.2.
+    Wang and Isola, `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_, section 4.1.2; see
+    `alignment` for the title.
 
     Examples
     --------
