@@ -23,7 +23,7 @@ many = given(seed=st.integers(0, 2**32 - 1), n_modalities=st.integers(1, 6), gap
 
 
 def draw(seed, n_modalities, gaps, batch=5, width=4):
-    """Unit rows (n_modalities, batch, width), zero where absent, and which are present."""
+    """Unit rows (n_modalities, batch, width), zero where missing, and which are present."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n_modalities, batch, width))
     z /= np.linalg.norm(z, axis=-1, keepdims=True)

@@ -1,7 +1,9 @@
 import copy
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean, median
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,19 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skcentrobind import anchors
 from skcentrobind.anchors import (
     ANCHORS,
     BaseAnchor,
     CallableAnchor,
     FixedAnchor,
     IntraAnchor,
+    LearnedAnchor,
     MeanAnchor,
     MedianAnchor,
     RandomAnchor,
+    Target,
     WeightedAnchor,
 )
-from skcentrobind.losses import AnchorLoss
+from skcentrobind.losses import AnchorLoss, _info_nce
 
+apply = _info_nce._AnchorInfoNCE.apply
 NAMES = ["image", "text", "audio", "tag"]
 
 
@@ -35,9 +41,23 @@ def midpoint(z, present):
     return (high + z.masked_fill(~present[:, :, None], torch.inf).amin(dim=0)) / 2
 
 
-#: Every anchor there is, made for the modalities of NAMES.
-MAKERS = ANCHORS | {
-    "weights by order": lambda: WeightedAnchor([0.5, 0.0, 2.0, 1.0]),
+def public_anchors():
+    """Every public class of anchors by name, found where users find it."""
+    classes = {name: getattr(anchors, name) for name in anchors.__all__}
+    classes = {name: cls for name, cls in classes.items() if isinstance(cls, type)}
+    derived = {name: cls for name, cls in classes.items() if issubclass(cls, BaseAnchor)}
+    return {name: cls for name, cls in derived.items() if cls is not BaseAnchor}
+
+
+#: How anchors are made whose constructors need arguments, for the modalities of NAMES.
+CONSTRUCTORS = {
+    "CallableAnchor": lambda: CallableAnchor(midpoint),
+    "WeightedAnchor": lambda: WeightedAnchor([0.5, 0.0, 2.0, 1.0]),
+}
+
+#: Settings beside the defaults that the contract is worth testing for.
+VARIANTS = {
+    "random, intra": lambda: RandomAnchor(intra=True),
     "weights by name": lambda: WeightedAnchor({"tag": 1, "text": 0, "image": 3, "audio": 1.5}),
     "fixed by position": lambda: FixedAnchor(2),
     "fixed from behind": lambda: FixedAnchor(-1),
@@ -46,9 +66,9 @@ MAKERS = ANCHORS | {
     "two fixed": lambda: FixedAnchor(["audio", 0]),
     "two fixed and learning": lambda: FixedAnchor(["audio", 0], freeze=False),
     "all fixed and learning": lambda: FixedAnchor([0, 1, 2, 3], freeze=False),
-    "intra": IntraAnchor,
-    "callable": lambda: CallableAnchor(midpoint),
 }
+#: Every anchor there is: a new one joins by being public.
+MAKERS = public_anchors() | CONSTRUCTORS | VARIANTS
 
 
 def make(kind):
@@ -77,6 +97,12 @@ def targets_of(kind, z, present, seed=0):
     return make(kind).targets(z, present, seeded(seed))
 
 
+def test_every_name_makes_an_anchor_of_the_contract():
+    assert len(public_anchors()) > 10
+    assert set(CONSTRUCTORS) <= set(public_anchors())
+    assert {type(make_one()) for make_one in ANCHORS.values()} <= set(public_anchors().values())
+
+
 each_anchor = pytest.mark.parametrize("kind", MAKERS)
 with_and_without_gaps = pytest.mark.parametrize("gaps", [False, True])
 
@@ -100,6 +126,8 @@ def test_targets_have_the_promised_form(kind, gaps):
         assert target.embeddings.dtype == z.dtype
         assert target.embeddings.isfinite().all()
         assert target.weight > 0
+        assert target.bounded == make(kind).bounded
+        assert set(target.frozen) <= set(range(4)) - set(members)
         if target.present is not None:
             assert gaps
             assert target.present.dtype == torch.bool
@@ -109,7 +137,7 @@ def test_targets_have_the_promised_form(kind, gaps):
 @each_anchor
 @with_and_without_gaps
 @pytest.mark.parametrize("seed", range(4))
-def test_absent_values_change_nothing(kind, gaps, seed):
+def test_missing_values_change_nothing(kind, gaps, seed):
     rng = np.random.default_rng(0)
     present = mask(rng) if gaps else None
     keep = torch.ones(4, 8, 1) if present is None else present[:, :, None]
@@ -141,6 +169,7 @@ def test_order_of_the_samples_does_not_matter(kind, gaps):
     moved = targets_of(kind, z[:, order], present[:, order] if gaps else None)
     for target, other in zip(plain, moved, strict=True):
         assert (target.members, target.weight) == (other.members, other.weight)
+        assert target.frozen == other.frozen
         moved_back = target.embeddings.detach()[..., order, :]
         assert_array_equal(moved_back, other.embeddings.detach())
         if target.present is not None:
@@ -155,6 +184,7 @@ def test_copies_and_pickles_are_equal(kind):
     expected = anchor.targets(z, present, seeded())
     for other in (copy.deepcopy(anchor), pickle.loads(pickle.dumps(anchor))):
         assert (other.bounded, other.frozen()) == (anchor.bounded, anchor.frozen())
+        assert other.sources() == anchor.sources()
         assert repr(other) == repr(anchor)
         for a, b in zip(other.targets(z, present, seeded()), expected, strict=True):
             assert (a.members, a.weight) == (b.members, b.weight)
@@ -174,7 +204,7 @@ def test_bounded_anchors_are_at_most_two_long(kind, seed, gaps, spread):
     anchor = make(kind)
     for target in anchor.targets(z, present, seeded(seed)):
         # Only what a user wrote takes the way out and says bounded = False.
-        assert anchor.bounded == (kind != "callable")
+        assert target.bounded == (kind != "CallableAnchor")
         length = target.embeddings.norm(dim=-1)
         if target.present is not None:
             length = length * target.present
@@ -195,19 +225,63 @@ def test_one_modality_learns_from_its_own_rows(make_one):
     pair = embed(rng, n_modalities=1), embed(rng, n_modalities=1)
     anchor = make_one()
     anchor.prepare(["image"])
-    loss = AnchorLoss(anchor, 0.2)(*pair, None, seeded())
-    assert (anchor.frozen(), anchor.frozen_step) == ((), None)
+    loss, frozen = AnchorLoss(anchor, 0.2).step(*pair, None, seeded())
+    assert anchor.frozen() == frozen == ()
     assert loss > 0.1
     alone = AnchorLoss(IntraAnchor(), 0.2)(*pair, None, seeded())
     assert_allclose(loss.detach(), alone, rtol=1e-12)
 
 
-def test_base_class():
-    anchor = BaseAnchor()
-    anchor.prepare(NAMES)
-    assert (anchor.bounded, anchor.frozen_step, anchor.frozen()) == (False, None, ())
-    with pytest.raises(TypeError, match="BaseAnchor must implement aggregate"):
-        anchor.targets(torch.zeros(2, 2, 2), None, seeded())
+class Nothing(BaseAnchor):
+    pass
+
+
+class First(BaseAnchor):
+    def aggregate(self, z, present):
+        return z[0]
+
+
+class Own(BaseAnchor):
+    def targets(self, z, present, generator):
+        return [Target(z)]
+
+
+def test_an_anchor_implements_aggregate_or_targets():
+    for cls in (BaseAnchor, Nothing):
+        with pytest.raises(TypeError, match=rf"{cls.__name__} must implement aggregate\(z"):
+            cls()
+    with pytest.raises(NotImplementedError, match="Own implements targets alone"):
+        Own().aggregate(torch.zeros(2, 2, 2), None)
+    for anchor in (First(), Own()):
+        anchor.prepare(NAMES)
+        assert (anchor.bounded, anchor.frozen(), anchor.sources()) == (False, (), ())
+        (target,) = anchor.targets(torch.zeros(2, 2, 2), None, seeded())
+        assert (target.bounded, target.frozen) == (False, ())
+
+
+@each_anchor
+def test_sources_are_a_tuple_of_positions(kind):
+    anchor = make(kind)
+    chosen = {2, 3, 1, 0} if isinstance(anchor, FixedAnchor) else set()
+    for sources in (anchor.sources(), AnchorLoss(anchor, 0.2).sources()):
+        assert type(sources) is tuple
+        assert set(sources) <= chosen
+        assert bool(sources) == isinstance(anchor, FixedAnchor)
+
+
+def test_the_bound_of_an_aggregate_goes_into_its_target():
+    class Bounded(First):
+        bounded = True
+
+    z = torch.nn.functional.normalize(embed(np.random.default_rng(0)).float(), dim=-1)
+    values = {}
+    for anchor in (First(), Bounded()):
+        (target,) = anchor.targets(z, None, None)
+        assert target.bounded == anchor.bounded
+        with mock.patch.object(_info_nce._AnchorInfoNCE, "apply", wraps=apply) as called:
+            values[anchor.bounded] = AnchorLoss(anchor, 0.2)(z, z, None, None)
+        assert called.call_args.args[-1] == anchor.bounded  # plain exponentials
+    assert_allclose(values[True], values[False], rtol=1e-6)
 
 
 # --- aggregates against loops -------------------------------------------------------------
@@ -278,7 +352,7 @@ def test_gradients_of_aggregates(n_modalities, anchor):
 def test_weights_go_by_name():
     rng = np.random.default_rng(0)
     z = embed(rng)
-    by_order, by_name = make("weights by order"), make("weights by name")
+    by_order, by_name = make("WeightedAnchor"), make("weights by name")
     assert_allclose(by_order.aggregate(z, None), (0.5 * z[0] + 2 * z[2] + z[3]) / 3.5, atol=1e-12)
     assert_allclose(by_name.aggregate(z, None), (3 * z[0] + 1.5 * z[2] + z[3]) / 5.5, atol=1e-12)
     by_name.prepare(["tag", "audio", "text", "image"])
@@ -297,23 +371,43 @@ def test_weights_in_any_sequence(given):
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        ([1, 2, 3], ["3 weights for 4 modalities", str(NAMES)]),
-        ([1] * 5, ["5 weights for 4 modalities"]),
-        ([[1, 2], [3, 4]], ["4 weights for 4 modalities", "one weight for each"]),
+        ([1, 2, 3], ["WeightedAnchor(weights) has 3 entries for the 4", str(NAMES)]),
+        ([1] * 5, ["5 entries for the 4 modalities"]),
+        ([[1, 2], [3, 4]], ["one per modality", "got [[1, 2], [3, 4]]"]),
         ([1, 2, 3, -1], ["finite weights >= 0", "got [1, 2, 3, -1]"]),
         ([0, 0, 0, 0], ["not all 0", "got [0, 0, 0, 0]"]),
         ([1, 2, 3, np.nan], ["finite weights"]),
         ([1, 2, 3, np.inf], ["finite weights"]),
-        ({"image": 1}, ["weights for ['image']", f"modalities are {NAMES}"]),
-        (dict.fromkeys([*NAMES, "smell"], 1), ["'smell'", "one weight for each"]),
-        ({"image": 1, 3: 1}, ["weights for ['3', 'image']"]),
+        ({"image": 1}, ["['text', 'audio', 'tag'] have none", str(NAMES)]),
+        (
+            dict.fromkeys([*NAMES, "smell"], 1),
+            ["['smell'] are no modalities", "one entry for each"],
+        ),
+        ({"image": 1, 3: 1}, ["['3'] are no modalities"]),
         (dict.fromkeys(NAMES, -1), ["finite weights >= 0"]),
+        ("heavy", ["finite weights >= 0", "got 'heavy'"]),
+        ([1, 2, None, 4], ["finite weights >= 0", "sequence or a dict by name"]),
     ],
 )
 def test_bad_weights(weights, words):
     with pytest.raises(ValueError) as info:
         WeightedAnchor(weights).prepare(NAMES)
     assert all(word in str(info.value) for word in words), str(info.value)
+
+
+@pytest.mark.parametrize(
+    "anchor", [WeightedAnchor({"a": 1, "b": 1}), LearnedAnchor(), FixedAnchor("b", freeze=False)]
+)
+def test_anchors_that_need_names_say_so(anchor):
+    z = torch.zeros(2, 2, 2)
+    message = re.escape(f"{anchor!r} is not resolved yet: call prepare(names).")
+    with pytest.raises(RuntimeError, match=message):
+        anchor.targets(z, None, seeded())
+    if not isinstance(anchor, FixedAnchor):
+        with pytest.raises(RuntimeError, match=message):
+            _ = anchor.modality_weights
+    anchor.prepare(["a", "b"])
+    assert anchor.targets(z, None, seeded())
 
 
 # --- modalities as anchors ----------------------------------------------------------------
@@ -331,7 +425,7 @@ def test_random_anchor_draws_every_modality_from_its_generator(intra):
             (target,) = anchor.targets(z, None, generator)
             (chosen,) = [m for m in range(4) if torch.equal(target.embeddings, z[m])]
             drawn.append(chosen)
-            assert anchor.frozen_step == (None if intra else chosen)
+            assert target.frozen == (() if intra else (chosen,))
             assert target.members == (None if intra else [m for m in range(4) if m != chosen])
             assert target.embeddings.requires_grad == intra
         draws.append(drawn)
@@ -350,11 +444,33 @@ def test_random_anchor_draws_what_has_rows_to_compare():
     drawn = set()
     for _ in range(40):
         (target,) = anchor.targets(z, present, generator)
-        drawn.add(anchor.frozen_step)
-        assert_array_equal(target.present, present[anchor.frozen_step])
+        (chosen,) = target.frozen
+        drawn.add(chosen)
+        assert_array_equal(target.present, present[chosen])
     assert drawn == {0, 2}
     (target,) = anchor.targets(z[:, :1], present[:, :1], generator)  # no modality has two rows
     assert target.embeddings.isfinite().all()
+
+
+def draws_of(loss, z, seed, steps=50):
+    generator = seeded(seed)
+    for _ in range(steps):
+        yield loss.step(z, z, None, generator)
+
+
+def test_batches_that_share_a_random_anchor_do_not_see_each_others_draw():
+    z = embed(np.random.default_rng(0))
+    loss = AnchorLoss(RandomAnchor(), 0.2)
+    before = set(vars(loss)) | set(vars(loss.anchor))
+    alone = [[frozen for _, frozen in draws_of(loss, z, seed)] for seed in (0, 1)]
+    assert all(len(frozen) == 1 for draws in alone for frozen in draws)
+    assert alone[0] != alone[1]
+    interleaved = zip(draws_of(loss, z, 0), draws_of(loss, z, 1), strict=True)
+    assert [(a[1], b[1]) for a, b in interleaved] == list(zip(*alone, strict=True))
+    with ThreadPoolExecutor(2) as pool:
+        threads = pool.map(lambda seed: [f for _, f in draws_of(loss, z, seed)], (0, 1))
+        assert list(threads) == alone
+    assert set(vars(loss)) | set(vars(loss.anchor)) == before  # nothing is kept between calls
 
 
 @pytest.mark.parametrize(
@@ -377,6 +493,7 @@ def test_fixed_anchors(given, positions, freeze, gaps):
     anchor = FixedAnchor(given, freeze=freeze)
     anchor.prepare(NAMES)
     assert anchor.frozen() == (tuple(positions) if freeze else ())
+    assert anchor.sources() == tuple(positions)
     targets = anchor.targets(z, present, None)
     for target, q in zip(targets, positions, strict=True):
         assert_array_equal(target.embeddings, z[q])

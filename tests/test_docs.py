@@ -27,7 +27,7 @@ IGNORED = {
 INHERITED = {
     "skcentrobind.anchors": {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr"},
     "skcentrobind.losses": {"clamp_", "extra_repr", "forward", "frozen", "prepare"}
-    | {"shared", "sources"},
+    | {"shared", "sources", "step"},
 }
 
 

@@ -98,12 +98,12 @@ def test_the_loss_is_that_of_both_heads(weight):
     assert_allclose(loss.shared(z), u)
 
 
-def test_what_surrounds_an_objective_hands_on_its_state():
+def test_what_surrounds_a_loss_hands_on_its_state():
     inner = AnchorLoss(MeanAnchor(), 0.3)
     loss = SeparatedLoss(inner, AnchorLoss(IntraAnchor(), 0.1), 2, 1.0)
     assert loss.temperature is inner.temperature
     assert loss.anchor is inner.anchor
-    assert (loss.frozen(), loss.sources(), loss.frozen_step) == ((), inner.sources(), None)
+    assert loss.frozen() == loss.sources() == inner.sources() == ()
 
 
 # The estimators

@@ -198,7 +198,7 @@ def test_lazy_names():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 330
+    assert len(path.read_text().splitlines()) <= 500
 
 
 @pytest.mark.parametrize("function", functions())

@@ -152,15 +152,15 @@ def test_weighted_terms_are_added():
     assert loss(z, z_aug, None, None).item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_the_rest_is_the_objectives():
+def test_the_rest_is_that_of_the_inner_loss():
     temperature = Temperature({"a": 0.1, "b": 0.2, "c": 0.3}, learn=True)
     loss = RegularizedLoss(AnchorLoss(FixedAnchor("b"), temperature), {"uniformity": 0.1})
     loss.prepare(["a", "b", "c"])
     assert loss.temperature is temperature
     assert_allclose(temperature.values, [0.1, 0.2, 0.3])
-    assert (loss.frozen(), loss.frozen_step, list(loss.sources())) == ((1,), None, [1])
-    loss.anchor.frozen_step = 2
-    assert loss.frozen_step == 2
+    assert loss.frozen() == loss.sources() == (1,)
+    z = torch.eye(4).expand(3, 4, 4)
+    assert loss.step(z, z, None, None)[1] == (1,)
     with torch.no_grad():
         temperature.log_temperature += 10
     loss.clamp_()
@@ -168,7 +168,7 @@ def test_the_rest_is_the_objectives():
     assert list(loss.state_dict()) == ["loss.temperature.log_temperature"]
 
 
-def test_objectives_without_an_anchor_have_none():
+def test_losses_without_an_anchor_have_none():
     with pytest.raises(AttributeError, match="anchor"):
         _ = RegularizedLoss(PairwiseLoss(), {}).anchor
 

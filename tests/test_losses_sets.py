@@ -197,7 +197,7 @@ def test_gramian_loss_equals_determinants(batch, smoothing):
     assert got == pytest.approx(expected, rel=1e-8, abs=1e-10)
 
 
-def test_every_modality_asks_at_its_own_temperature():
+def test_queries_of_a_modality_have_its_temperature():
     rng = np.random.default_rng(0)
     z, z_aug = (torch.tensor(unit(rng, 2, 6, 4)) for _ in range(2))
     for make in (GramianLoss, SymileLoss):
@@ -206,8 +206,8 @@ def test_every_modality_asks_at_its_own_temperature():
         values = [several, make(0.25), make(0.5)]
         values = [loss(z, z_aug, None, torch.Generator()).item() for loss in values]
         turned = [make(0.25), make(0.5)]
-        # Of a modality alone: what remains if the other one asks at a temperature so high that
-        # its cross-entropies are log(batch).
+        # Of a modality alone: what remains if the temperature of the other one is so high that its
+        # cross-entropies are log(batch).
         flat = (2 if make is GramianLoss else 1) * math.log(6)
         alone = []
         for m, loss in enumerate(turned):

@@ -7,8 +7,23 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from skcentrobind.anchors import BaseAnchor, FixedAnchor, LearnedAnchor, MeanAnchor, Target
-from skcentrobind.losses import AnchorLoss, BaseLoss, Temperature, anchor_info_nce
+from skcentrobind.anchors import (
+    BaseAnchor,
+    FixedAnchor,
+    LearnedAnchor,
+    MeanAnchor,
+    RandomAnchor,
+    Target,
+)
+from skcentrobind.losses import (
+    AnchorLoss,
+    BaseLoss,
+    PairwiseLoss,
+    RegularizedLoss,
+    SeparatedLoss,
+    Temperature,
+    anchor_info_nce,
+)
 
 NAMES = ["image", "text", "audio"]
 
@@ -25,11 +40,11 @@ def unit(rng, *shape):
 @pytest.mark.parametrize(
     "given", [[0.1, 0.2, 0.5], {"audio": 0.5, "image": 0.1, "text": 0.2}, np.array([0.1, 0.2, 0.5])]
 )
-def test_one_temperature_a_modality(given, learn):
+def test_one_temperature_per_modality(given, learn):
     temperature = Temperature(given, learn)
-    with pytest.raises(RuntimeError, match=re.escape("call prepare(names) first")):
+    with pytest.raises(RuntimeError, match=re.escape("is not resolved yet: call prepare(names)")):
         temperature.value()
-    with pytest.raises(RuntimeError, match=re.escape("call prepare(names) first")):
+    with pytest.raises(RuntimeError, match=re.escape("is not resolved yet: call prepare(names)")):
         _ = temperature.values
     temperature.prepare(NAMES)
     assert_allclose(temperature.values, [0.1, 0.2, 0.5], rtol=1e-6)
@@ -168,7 +183,7 @@ def test_anchor_loss_gives_members_their_temperature():
 @pytest.mark.parametrize("temperature", [0.2, [0.2, 0.1, 0.3]])
 def test_temperatures_learn_with_the_anchor(temperature):
     rng = np.random.default_rng(0)
-    loss = AnchorLoss(LearnedAnchor(), Temperature(temperature, learn=True), bounded=True)
+    loss = AnchorLoss(LearnedAnchor(), Temperature(temperature, learn=True))
     loss.prepare(NAMES)
     parameters = dict(loss.named_parameters())
     assert set(parameters) == {"temperature.log_temperature", "anchor.logits"}
@@ -181,18 +196,70 @@ def test_temperatures_learn_with_the_anchor(temperature):
     assert_allclose(loss.temperature.values, 0.01, rtol=1e-6)
 
 
-def test_objectives_say_what_is_frozen():
+def test_losses_say_what_is_frozen():
+    z = torch.eye(4).expand(3, 4, 4)
     fixed = AnchorLoss(FixedAnchor("text"), 0.2)
     fixed.prepare(NAMES)
-    assert (fixed.frozen(), fixed.frozen_step) == ((1,), None)
-    drawn = AnchorLoss(MeanAnchor(), 0.2)
-    assert (drawn.frozen(), drawn.frozen_step) == ((), None)
-    drawn.anchor.frozen_step = 2
-    assert drawn.frozen_step == 2
+    assert fixed.frozen() == fixed.step(z, z, None, None)[1] == (1,)
+    mean = AnchorLoss(MeanAnchor(), 0.2)
+    assert mean.frozen() == mean.step(z, z, None, None)[1] == ()
 
 
-def test_base_loss_names_what_is_missing():
-    loss = BaseLoss(Temperature(0.3))
-    assert (loss.temperature.value(), loss.frozen(), loss.frozen_step) == (0.3, (), None)
-    with pytest.raises(TypeError, match=re.escape("BaseLoss must implement forward(z, z_aug")):
-        loss(None, None, None, None)
+class FixedAndDrawn(FixedAnchor):
+    """The last modality never moves, and the first two stand still in this step."""
+
+    def targets(self, z, present, generator):
+        return [Target(z[1], frozen=(1, 0)), Target(z[0], [2], frozen=(0,))]
+
+
+@pytest.mark.parametrize("wrap", ["no", "regularized", "separated"])
+def test_a_step_freezes_what_any_target_does(wrap):
+    loss = AnchorLoss(FixedAndDrawn(-1), 0.2)
+    if wrap == "regularized":
+        loss = RegularizedLoss(loss, {"uniformity": 0.1})
+    if wrap == "separated":
+        loss = SeparatedLoss(loss, AnchorLoss(FixedAnchor("image"), 0.1), 3, 1.0)
+    loss.prepare(NAMES)
+    rng = np.random.default_rng(0)
+    z, z_aug = unit(rng, 3, 6, 5), unit(rng, 3, 6, 5)
+    value, frozen = loss.step(z, z_aug, None, torch.Generator())
+    assert (loss.frozen(), frozen) == ((2,), (0, 1, 2))
+    assert value.item() == loss(z, z_aug, None, torch.Generator()).item()
+
+
+@pytest.mark.parametrize("base", [AnchorLoss, RegularizedLoss])
+def test_a_forward_of_a_users_own_is_what_a_step_computes(base):
+    class Shifted(base):
+        def forward(self, z, z_augmented, present, generator):
+            return super().forward(z, z_augmented, present, generator) + 1.0
+
+    inner = (
+        (AnchorLoss(RandomAnchor(), 0.2), {}) if base is RegularizedLoss else (MeanAnchor(), 0.2)
+    )
+    rng = np.random.default_rng(0)
+    batch = unit(rng, 3, 6, 4), unit(rng, 3, 6, 4), None
+    value, frozen = Shifted(*inner).step(*batch, torch.Generator().manual_seed(0))
+    expected = base(*inner)(*batch, torch.Generator().manual_seed(0))
+    assert (value.item(), frozen) == (expected.item() + 1, ())
+
+
+def test_a_loss_must_implement_forward():
+    class Distance(BaseLoss):
+        def forward(self, z, z_augmented, present, generator):
+            return (z - z_augmented).square().sum()
+
+        def frozen(self):
+            return (1,)
+
+    loss = pickle.loads(pickle.dumps(PairwiseLoss(Temperature(0.3))))
+    assert (loss.temperature.value(), loss.frozen(), loss.sources()) == (0.3, (), ())
+    z = torch.eye(3)[None]
+    value, frozen = Distance().step(z, 2 * z, None, None)
+    assert (value.item(), frozen) == (3.0, (1,))
+
+    class Nothing(BaseLoss):
+        pass
+
+    for cls in (BaseLoss, Nothing):
+        with pytest.raises(TypeError, match=rf"abstract class {cls.__name__}.* method '?forward"):
+            cls()

@@ -135,8 +135,7 @@ class CentroBindTransformer(BaseBindTransformer):
 
     def _make_loss(self, temperature):
         """Return the loss towards the aggregate of all modalities."""
-        anchor = self._make_anchor()
-        return AnchorLoss(anchor, temperature, bool(self.detach_anchor), anchor.bounded)
+        return AnchorLoss(self._make_anchor(), temperature, bool(self.detach_anchor))
 
     def _make_anchor(self):
         """Return the anchor that `aggregator` names, or a copy of it."""

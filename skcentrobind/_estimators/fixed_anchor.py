@@ -111,4 +111,4 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     def _make_loss(self, temperature):
         """Return the loss towards the chosen modalities."""
         anchor = FixedAnchor(self.anchor, freeze=bool(self.freeze_anchor))
-        return AnchorLoss(anchor, temperature, bounded=anchor.bounded, direction=self.direction)
+        return AnchorLoss(anchor, temperature, direction=self.direction)

@@ -94,11 +94,6 @@ class BindNet(NeuralNet):
             present = present.T  # (n_modalities, batch)
         return *self.module_(x["inputs"], present, generator or self.generator_), present
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the objective of a batch."""
-        z, z_augmented, present = y_pred
-        return self.criterion_(z, z_augmented, present, self.generator_)
-
     def on_epoch_begin(self, net, **kwargs):
         """Open the epoch; the modes of layers are set here, once, not in every step."""
         super().on_epoch_begin(net, **kwargs)
@@ -125,7 +120,7 @@ class BindNet(NeuralNet):
             for parameter in group["params"]:
                 parameter.grad = None
         y_pred = self.infer(batch[0])
-        loss = self.get_loss(y_pred, None)
+        loss, held = self.criterion_.step(*y_pred, self.generator_)
         if not loss.requires_grad:
             # A batch of rows that have the frozen anchor alone: nobody can learn from it.
             return {"loss": loss, "y_pred": y_pred}
@@ -135,7 +130,6 @@ class BindNet(NeuralNet):
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
         # Weight decay and momentum move weights without a gradient, too: encoders that must not
         # move in this step are put back.
-        held = {*self.criterion_.frozen(), self.criterion_.frozen_step} - {None}
         tensors = [tensor for m in held for tensor in self._parameters_of(m)]
         before = [tensor.clone() for tensor in tensors]
         self.optimizer_.step()

@@ -253,8 +253,7 @@ def surround(estimator, loss, regularizers=None):
 
 def _intra_loss(estimator):
     """Objective that binds every modality to its own augmented rows."""
-    anchor = IntraAnchor()
-    return AnchorLoss(anchor, estimator.temperature, bounded=anchor.bounded)
+    return AnchorLoss(IntraAnchor(), estimator.temperature)
 
 
 def build_net(estimator, module, objective, data_valid):

@@ -1,7 +1,7 @@
 """Anchors: what the embeddings of a sample are pulled towards.
 
-An anchor looks at the embeddings of a batch and names one or several targets. Most anchors are
-*aggregators*: one vector a sample, computed from the embeddings of all its modalities, towards
+An anchor turns the embeddings of a batch into one or several targets. Most anchors are
+*aggregators*: one vector per sample, computed from the embeddings of all its modalities, towards
 which all modalities learn. To add one, derive from `BaseAnchor`, implement `aggregate`, and add
 a row to `ANCHORS`.
 """
@@ -13,8 +13,7 @@ from skcentrobind.anchors._adaptive import (
     SpectralAnchor,
     TrimmedAnchor,
 )
-from skcentrobind.anchors._aggregators import MeanAnchor, MedianAnchor, WeightedAnchor
-from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._base import BaseAnchor, MeanAnchor, MedianAnchor, Target, WeightedAnchor
 from skcentrobind.anchors._members import FixedAnchor, IntraAnchor, RandomAnchor
 
 __all__ = [

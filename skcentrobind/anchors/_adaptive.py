@@ -1,17 +1,18 @@
-"""Aggregates that look at how well the embeddings of a sample agree, or learn their weights."""
+"""Aggregates that depend on how well the embeddings of a sample agree, or learn weights."""
+
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skcentrobind._spectral import principal_direction
-from skcentrobind.anchors._aggregators import MeanAnchor
-from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._base import BaseAnchor, MeanAnchor, Target
 
 
 class LearnedAnchor(BaseAnchor):
     """Weighted mean of the embeddings, with weights that are trained together with the encoders.
 
-    The weights are the softmax of one number a modality, all equal at the start; those of the
+    The weights are the softmax of one number per modality, all equal at the start; those of the
     modalities that a sample has sum to one.
 
     Examples
@@ -25,22 +26,27 @@ class LearnedAnchor(BaseAnchor):
     """
 
     bounded = True
+    logits: nn.Parameter | None
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_parameter("logits", None)
 
-    def prepare(self, names):
+    def prepare(self, names: Sequence[str]) -> None:
         """Start with equal weights for these modalities."""
         self.logits = nn.Parameter(torch.zeros(len(names), device="cpu"))
 
     @property
-    def modality_weights(self):
-        """Weights of the modalities where all are present, in their order."""
+    def modality_weights(self) -> Tensor:
+        """Return the weights for a sample that has all modalities, in their order."""
+        if self.logits is None:
+            raise self._not_resolved()
         return self.logits.detach().softmax(dim=0)
 
-    def aggregate(self, z, present):
-        """Weighted mean over the modalities that a sample has."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the weighted mean over the modalities of a sample."""
+        if self.logits is None:
+            raise self._not_resolved()
         logits = self.logits.to(z.dtype)[:, None]  # (n_modalities, 1 or batch)
         if present is not None:
             logits = torch.where(present, logits, -torch.inf)
@@ -50,8 +56,8 @@ class LearnedAnchor(BaseAnchor):
 class LeaveOneOutAnchor(BaseAnchor):
     """For each modality the centroid of the others, so that none is pulled towards itself.
 
-    Where a sample has one modality alone there are no others, and it sits out. With a single
-    modality in all it learns from its own augmented rows.
+    A sample of one modality has no others and sits out. If there is a single modality in all, it
+    learns from its own augmented rows.
 
     Examples
     --------
@@ -64,20 +70,22 @@ class LeaveOneOutAnchor(BaseAnchor):
 
     bounded = True
 
-    def targets(self, z, present, generator):
-        """Return one target for each modality: the mean over the others that a sample has."""
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
+        """Return one target per modality: the mean over the other modalities of a sample."""
         if len(z) == 1:
-            return [Target(z, present=present)]
+            return [Target(z, present=present, bounded=self.bounded)]
         if present is None:
-            return [Target((z.sum(dim=0) - z) / (len(z) - 1))]
+            return [Target((z.sum(dim=0) - z) / (len(z) - 1), bounded=self.bounded)]
         z = z * present[:, :, None]
         n_others = present.sum(dim=0) - present.long()  # (n_modalities, batch)
         others = (z.sum(dim=0) - z) / n_others.clamp(min=1)[:, :, None]
-        return [Target(others, present=n_others > 0)]
+        return [Target(others, present=n_others > 0, bounded=self.bounded)]
 
 
-class TrimmedAnchor(BaseAnchor):
-    """The centroid without the embedding that lies farthest from it.
+class TrimmedAnchor(MeanAnchor):
+    """Centroid without the embedding that lies farthest from it.
 
     Nothing is dropped where a sample has fewer than three modalities: of two embeddings of unit
     length neither is farther from their mean.
@@ -90,22 +98,20 @@ class TrimmedAnchor(BaseAnchor):
     tensor([[1.]])
     """
 
-    bounded = True
-
-    def aggregate(self, z, present):
-        """Mean over the modalities that a sample has, but for the worst of three or more."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the mean over the modalities of a sample except the worst of three or more."""
         if present is None:
             present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
-        centroid = MeanAnchor().aggregate(z, present)
+        centroid = super().aggregate(z, present)
         # |z - a|^2 = 1 + |a|^2 - 2 z.a, so the farthest one has the smallest product.
         agreement = (z.detach() * centroid.detach()).sum(dim=2)  # (n_modalities, batch)
         worst = agreement.masked_fill(~present, torch.inf).argmin(dim=0)
         dropped = torch.arange(len(z), device=z.device)[:, None] == worst
-        return MeanAnchor().aggregate(z, present & ~(dropped & (present.sum(dim=0) > 2)))
+        return super().aggregate(z, present & ~(dropped & (present.sum(dim=0) > 2)))
 
 
 class SpectralAnchor(BaseAnchor):
-    r"""The direction that the embeddings of a sample have most in common, of unit length.
+    r"""Direction that the embeddings of a sample have most in common, of unit length.
 
     It is the leading left singular vector of the matrix whose columns are the embeddings
     :math:`z_1, \ldots, z_M` of the sample: a weighted centroid :math:`\sum_m w_m z_m / s_1`, where
@@ -130,15 +136,15 @@ class SpectralAnchor(BaseAnchor):
 
     bounded = True
 
-    def aggregate(self, z, present):
-        """Leading left singular vector of the embeddings that a sample has."""
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the leading left singular vector of the embeddings of a sample."""
         if present is not None:
             z = z * present[:, :, None]
         return principal_direction(z)[0]
 
 
 class CallableAnchor(BaseAnchor):
-    """An aggregate that the user has written as a function.
+    """Aggregate that is a function of the user's own.
 
     Parameters
     ----------
@@ -155,21 +161,21 @@ class CallableAnchor(BaseAnchor):
     torch.Size([2, 4])
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[Tensor, Tensor | None], Tensor]) -> None:
         super().__init__()
         self.function = function
 
-    def aggregate(self, z, present):
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
         """Call the function and check what it returns."""
         out = self.function(z, present)
-        if not isinstance(out, torch.Tensor) or out.shape != z.shape[1:]:
-            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        if not isinstance(out, Tensor) or out.shape != z.shape[1:]:
+            got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(
                 "aggregator must return a tensor of shape (batch, n_components) = "
                 f"{tuple(z.shape[1:])}, got {got}."
             )
         return out
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Show the function."""
         return getattr(self.function, "__name__", repr(self.function))

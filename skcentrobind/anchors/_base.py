@@ -1,9 +1,13 @@
-"""What every anchor can do, and what it answers with."""
+"""The base class of all anchors, its targets, and the simple aggregates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from skcentrobind._names import per_modality
 
 
 @dataclass
@@ -13,13 +17,18 @@ class Target:
     Parameters
     ----------
     embeddings : Tensor of shape (batch, n_components) or (n_members, batch, n_components)
-        One vector a sample for all members, or one for each member.
+        One vector per sample for all members, or one for each member.
     members : list of int, default=None
-        The modalities that learn towards it; None means all.
+        Positions of the modalities that learn towards it; None means all.
     present : Tensor of bool of shape (batch,) or (n_members, batch), default=None
         Which samples have this target; None means all.
     weight : float, default=1.0
         Factor of the loss.
+    bounded : bool, default=False
+        Whether its vectors are at most 2 long, given unit-length embeddings. The loss may then
+        take exponentials without subtracting a maximum first. False is always safe.
+    frozen : tuple of int, default=()
+        Positions of the modalities whose encoders must not move in this step.
 
     Examples
     --------
@@ -29,10 +38,12 @@ class Target:
     1.0
     """
 
-    embeddings: torch.Tensor
-    members: list | None = None
-    present: torch.Tensor | None = None
+    embeddings: Tensor
+    members: list[int] | None = None
+    present: Tensor | None = None
     weight: float = 1.0
+    bounded: bool = False
+    frozen: tuple[int, ...] = ()
 
 
 class BaseAnchor(nn.Module):
@@ -41,10 +52,8 @@ class BaseAnchor(nn.Module):
     Attributes
     ----------
     bounded : bool
-        Whether every anchor is at most 2 long, given unit-length embeddings. The loss may then
-        take exponentials without subtracting a maximum first. False is always safe.
-    frozen_step : int or None
-        The modality whose encoder must not move in the present step.
+        Whether every anchor is at most 2 long, given unit-length embeddings; `targets` passes it
+        on to each `Target`. False is always safe.
 
     Examples
     --------
@@ -60,28 +69,36 @@ class BaseAnchor(nn.Module):
     """
 
     bounded = False
-    frozen_step = None
 
-    def prepare(self, names):
-        """Check the settings against the names of the modalities before training."""
+    def __init__(self) -> None:
+        super().__init__()
+        own = type(self)
+        if own.aggregate is BaseAnchor.aggregate and own.targets is BaseAnchor.targets:
+            raise TypeError(
+                f"{own.__name__} must implement aggregate(z, present), or "
+                "targets(z, present, generator)."
+            )
 
-    def frozen(self):
-        """Return the indices of the modalities whose encoders never learn, a tuple."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Resolve the settings for modalities of these names, once, before training."""
+
+    def frozen(self) -> tuple[int, ...]:
+        """Return the positions of the modalities whose encoders never learn."""
         return ()
 
-    def sources(self):
-        """Return the positions of the modalities that an anchor is made of, None for all."""
-        return None
+    def sources(self) -> tuple[int, ...]:
+        """Return the positions of the modalities that anchors are made of, () for all."""
+        return ()
 
-    def aggregate(self, z, present):
-        """Return one anchor a sample.
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Return one anchor per sample.
 
         Parameters
         ----------
         z : Tensor of shape (n_modalities, batch, n_components)
-            Unit-length embeddings; the rows of absent samples hold zeros.
+            Unit-length embeddings; zeros where a modality is missing.
         present : Tensor of bool of shape (n_modalities, batch) or None
-            Which samples have which modality; None means that all are present. Every sample
+            Which samples have which modality; None means that no modality is missing. Every sample
             has at least one.
 
         Returns
@@ -89,8 +106,138 @@ class BaseAnchor(nn.Module):
         anchor : Tensor of shape (batch, n_components)
             Need not be of unit length.
         """
-        raise TypeError(f"{type(self).__name__} must implement aggregate(z, present).")
+        raise NotImplementedError(f"{type(self).__name__} implements targets alone.")
 
-    def targets(self, z, present, generator):
-        """Return the list of `Target` of this step; by default the aggregate, for everyone."""
-        return [Target(self.aggregate(z, present))]
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
+        """Return the targets of this step: by default the aggregate, for all modalities."""
+        return [Target(self.aggregate(z, present), bounded=self.bounded)]
+
+    def _not_resolved(self) -> RuntimeError:
+        return RuntimeError(f"{self!r} is not resolved yet: call prepare(names).")
+
+
+def as_list(value: Any) -> Any:
+    """Return an array or tensor as a list, anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+class MeanAnchor(BaseAnchor):
+    """Mean of the embeddings of a sample, the centroid; it is not re-normalised.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import MeanAnchor
+    >>> MeanAnchor().aggregate(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), None)
+    tensor([[0.5000, 0.5000]])
+    """
+
+    bounded = True
+
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute equation (7) of the paper: the mean over the modalities of a sample."""
+        if present is None:
+            return z.mean(dim=0)
+        share = present.to(z.dtype)
+        share = share / share.sum(dim=0)  # (n_modalities, batch)
+        return (share[:, :, None] * z).sum(dim=0)
+
+
+class WeightedAnchor(BaseAnchor):
+    """Weighted mean of the embeddings of a sample; the weights of its modalities sum to one.
+
+    Parameters
+    ----------
+    weights : sequence of float or dict of str to float
+        One non-negative weight per modality, in their order or by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import WeightedAnchor
+    >>> WeightedAnchor([1, 3]).aggregate(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), None)
+    tensor([[0.2500, 0.7500]])
+    """
+
+    bounded = True
+    _w: Tensor | None
+
+    def __init__(self, weights: Sequence[float] | dict[str, float] | Tensor) -> None:
+        super().__init__()
+        self.weights = weights
+        self.register_buffer("_w", None)
+        if isinstance(as_list(weights), list | tuple):
+            self._w = self._checked(as_list(weights))
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Check that each modality has one usable weight."""
+        weights = per_modality(as_list(self.weights), list(names), "WeightedAnchor(weights)")
+        self._w = self._checked(weights)
+
+    def _checked(self, weights: Sequence[float]) -> Tensor:
+        try:
+            w = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
+        except (TypeError, ValueError, RuntimeError):
+            w = torch.empty(0, 0, device="cpu")
+        if w.ndim != 1 or not (torch.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+            raise ValueError(
+                "WeightedAnchor needs finite weights >= 0, one per modality and not all 0, as a "
+                f"sequence or a dict by name, got {self.weights!r}."
+            )
+        return w
+
+    @property
+    def modality_weights(self) -> Tensor:
+        """Return the weights for a sample that has all modalities, in their order."""
+        if self._w is None:
+            raise self._not_resolved()
+        return self._w / self._w.sum()
+
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the weighted mean over the modalities of a sample."""
+        if self._w is None:
+            raise self._not_resolved()
+        weights = self._w.to(z.dtype)[:, None]  # (n_modalities, 1 or batch)
+        if present is not None:
+            weights = weights * present
+            # A sample that has only modalities of weight 0 falls back on their plain mean.
+            none_left = weights.sum(dim=0) == 0
+            weights = torch.where(none_left, present.to(z.dtype), weights)
+        weights = weights / weights.sum(dim=0)
+        return (weights[:, :, None] * z).sum(dim=0)
+
+    def extra_repr(self) -> str:
+        """Show the weights."""
+        return f"{self.weights}"
+
+
+class MedianAnchor(BaseAnchor):
+    """Coordinate-wise median of the embeddings of a sample.
+
+    With an even number of modalities it is the mean of the two middle values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import MedianAnchor
+    >>> MedianAnchor().aggregate(torch.tensor([[[1.0]], [[0.9]], [[-1.0]]]), None)
+    tensor([[0.9000]])
+    """
+
+    # At least M/2 of M unit vectors are, in coordinate c, at least as far from zero as the
+    # median is, so M/2 |median|^2 <= sum of all squared coordinates = M: it is at most sqrt(2).
+    bounded = True
+
+    def aggregate(self, z: Tensor, present: Tensor | None) -> Tensor:
+        """Compute the coordinate-wise median over the modalities of a sample."""
+        if present is None:
+            ordered = z.sort(dim=0).values
+            middle, half = divmod(len(z) - 1, 2)
+            return (ordered[middle] + ordered[middle + half]) / 2
+        # Missing embeddings sort behind all others, so the k present ones come first.
+        ordered = z.masked_fill(~present[:, :, None], torch.inf).sort(dim=0).values
+        last = (present.sum(dim=0) - 1)[None, :, None].expand(1, *z.shape[1:])
+        lower, upper = ordered.gather(0, last // 2), ordered.gather(0, (last + 1) // 2)
+        return ((lower + upper) / 2)[0]

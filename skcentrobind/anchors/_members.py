@@ -1,15 +1,39 @@
 """Anchors that are modalities themselves."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from skcentrobind._names import position_of
-from skcentrobind.anchors._base import BaseAnchor, Target
+from skcentrobind.anchors._base import BaseAnchor, Target, as_list
+
+
+class IntraAnchor(BaseAnchor):
+    """Every modality learns from its own augmented rows alone: contrastive pre-training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcentrobind.anchors import IntraAnchor
+    >>> IntraAnchor().targets(torch.ones(3, 2, 4), None, None)[0].embeddings.shape
+    torch.Size([3, 2, 4])
+    """
+
+    bounded = True
+
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
+        """Make each modality its own target."""
+        return [Target(z, present=present, bounded=self.bounded)]
 
 
 class RandomAnchor(BaseAnchor):
     """One modality, drawn anew in every step, serves as the anchor.
 
-    Samples that lack the drawn modality sit out that step.
+    Samples in which the drawn modality is missing sit out that step.
 
     Parameters
     ----------
@@ -29,15 +53,17 @@ class RandomAnchor(BaseAnchor):
 
     bounded = True
 
-    def __init__(self, intra=False):
+    def __init__(self, intra: bool = False) -> None:
         super().__init__()
         self.intra = intra
 
-    def targets(self, z, present, generator):
-        """Draw the modality and make it the target."""
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
+        """Draw a modality and make it the target."""
         if len(z) == 1:
-            return [Target(z, present=present)]
-        candidates = range(len(z))
+            return [Target(z, present=present, bounded=self.bounded)]
+        candidates = list(range(len(z)))
         if present is not None:
             # A modality with one row in the batch has no negatives.
             candidates = torch.nonzero(present.sum(dim=1) > 1)[:, 0].tolist() or candidates
@@ -45,12 +71,12 @@ class RandomAnchor(BaseAnchor):
         chosen = candidates[draw]
         rows = None if present is None else present[chosen]
         if self.intra:
-            return [Target(z[chosen], present=rows)]
-        self.frozen_step = chosen
+            return [Target(z[chosen], present=rows, bounded=self.bounded)]
         others = [m for m in range(len(z)) if m != chosen]
-        return [Target(z[chosen].detach(), members=others, present=rows)]
+        anchor = z[chosen].detach()
+        return [Target(anchor, others, rows, bounded=self.bounded, frozen=(chosen,))]
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Show the variant."""
         return f"intra={self.intra}"
 
@@ -59,7 +85,7 @@ class FixedAnchor(BaseAnchor):
     """One or several modalities, chosen by the user, serve as the anchor.
 
     With several anchors every other modality learns towards each of them, and its loss is the
-    mean over the anchors. Samples that lack the anchor modality leave its loss.
+    mean over the anchors. Samples in which the anchor modality is missing leave its loss.
 
     Parameters
     ----------
@@ -80,20 +106,21 @@ class FixedAnchor(BaseAnchor):
 
     bounded = True
 
-    def __init__(self, modalities=0, freeze=True):
+    def __init__(
+        self, modalities: int | str | Sequence[int | str] = 0, freeze: bool = True
+    ) -> None:
         super().__init__()
         self.modalities = modalities
         self.freeze = freeze
-        self._indices = []
-        self._frozen = ()
+        self._positions: tuple[int, ...] = ()
+        self._frozen: tuple[int, ...] = ()
 
-    def prepare(self, names):
+    def prepare(self, names: Sequence[str]) -> None:
         """Translate names to positions."""
-        wanted = self.modalities
-        wanted = wanted.tolist() if hasattr(wanted, "tolist") else wanted  # from a numpy array
+        wanted = as_list(self.modalities)
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-        self._indices = [self._position(anchor, list(names)) for anchor in wanted]
-        if not wanted or len(set(self._indices)) < len(wanted):
+        self._positions = tuple(self._position(anchor, list(names)) for anchor in wanted)
+        if not wanted or len(set(self._positions)) < len(wanted):
             raise ValueError(
                 f"anchor must name one modality or several different ones of {list(names)}, "
                 f"got {self.modalities!r}."
@@ -104,10 +131,10 @@ class FixedAnchor(BaseAnchor):
                 "learn; name fewer anchors or set freeze_anchor=False."
             )
         # A single modality has nothing to be bound to: it learns from its own augmented rows.
-        self._frozen = tuple(self._indices) if self.freeze and len(names) > 1 else ()
+        self._frozen = self._positions if self.freeze and len(names) > 1 else ()
 
     @staticmethod
-    def _position(anchor, names):
+    def _position(anchor: Any, names: list[str]) -> int:
         position = position_of(anchor, names)
         if position is None:
             raise ValueError(
@@ -115,44 +142,31 @@ class FixedAnchor(BaseAnchor):
             )
         return position
 
-    def sources(self):
+    def sources(self) -> tuple[int, ...]:
         """Return the positions of the anchor modalities."""
-        return self._indices
+        return self._positions
 
-    def frozen(self):
+    def frozen(self) -> tuple[int, ...]:
         """Return the anchors' positions if they are frozen."""
         return self._frozen
 
-    def targets(self, z, present, generator):
+    def targets(
+        self, z: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> list[Target]:
         """Make each anchor modality a target of all others."""
         if len(z) == 1:
-            return [Target(z, present=present)]
+            return [Target(z, present=present, bounded=self.bounded)]
+        if not self._positions:
+            raise self._not_resolved()
         targets = []
-        for q in self._indices:
+        for q in self._positions:
             members = [m for m in range(len(z)) if m != q and m not in self._frozen]
             rows = None if present is None else present[q]
             anchor = z[q].detach() if q in self._frozen else z[q]
-            targets.append(Target(anchor, members, rows, weight=1 / len(self._indices)))
+            weight = 1 / len(self._positions)
+            targets.append(Target(anchor, members, rows, weight, bounded=self.bounded))
         return targets
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Show the settings."""
         return f"{self.modalities!r}, freeze={self.freeze}"
-
-
-class IntraAnchor(BaseAnchor):
-    """Every modality learns from its own augmented rows alone: contrastive pre-training.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skcentrobind.anchors import IntraAnchor
-    >>> IntraAnchor().targets(torch.ones(3, 2, 4), None, None)[0].embeddings.shape
-    torch.Size([3, 2, 4])
-    """
-
-    bounded = True
-
-    def targets(self, z, present, generator):
-        """Each modality is its own target."""
-        return [Target(z, present=present)]

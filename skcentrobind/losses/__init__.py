@@ -1,13 +1,12 @@
-"""Contrastive objectives: pure functions, and modules that hold a temperature.
+"""Contrastive losses: pure functions, and modules that hold a temperature.
 
-An objective gets the embeddings of a batch, clean and augmented, and returns one number. To write
-your own, derive from `BaseLoss`.
+A loss gets the embeddings of a batch, clean and augmented, and returns one number. To write your
+own, derive from `BaseLoss`.
 """
 
-from skcentrobind.losses._anchor import AnchorLoss
-from skcentrobind.losses._base import BaseLoss
-from skcentrobind.losses._functional import anchor_info_nce, info_nce
+from skcentrobind.losses._base import AnchorLoss, BaseLoss, Temperature
 from skcentrobind.losses._gramian import GramianLoss, gramian_volumes
+from skcentrobind.losses._info_nce import anchor_info_nce, info_nce
 from skcentrobind.losses._pairwise import PairwiseLoss, pairwise_info_nce
 from skcentrobind.losses._principal import PrincipalLoss
 from skcentrobind.losses._regularizers import (
@@ -17,9 +16,8 @@ from skcentrobind.losses._regularizers import (
     geometric_consistency,
     uniformity,
 )
-from skcentrobind.losses._separated import SeparatedLoss, separation
+from skcentrobind.losses._specific import SeparatedLoss, separation
 from skcentrobind.losses._symile import SymileLoss
-from skcentrobind.losses._temperature import Temperature
 
 __all__ = [
     "REGULARIZERS",

@@ -1,30 +1,33 @@
-"""What objectives on whole sets of embeddings share: who is compared with whom, and how."""
+"""Queries and candidates of losses on whole sets of embeddings."""
 
 import torch
+from torch import Tensor
 
 
-def partners_of(m, n_modalities):
+def partners_of(m: int, n_modalities: int) -> list[int]:
     """Return the other modalities; a single modality is its own partner, by augmented rows."""
     return [other for other in range(n_modalities) if other != m] or [m]
 
 
-def mean_over(per_row, takes_part):
-    """Mean over the rows that take part, 0 (with a gradient of 0) if there are none."""
+def mean_over(per_row: Tensor, takes_part: Tensor) -> Tensor:
+    """Return the mean over the rows that take part, 0 (with a gradient of 0) if there are none."""
     takes_part = takes_part.to(per_row.dtype)
     share = takes_part / takes_part.sum().clamp(min=1)
     return (per_row * share).sum()
 
 
-def diagonal_cross_entropy(logits, allowed=None, label_smoothing=0.0):
-    """Cross-entropy of rows of logits whose right answer is on the diagonal.
+def diagonal_cross_entropy(
+    logits: Tensor, allowed: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Compute the cross-entropy of rows of logits whose positives are on the diagonal.
 
     Parameters
     ----------
     logits : Tensor of shape (batch, batch)
         Queries in rows, candidates in columns.
     allowed : Tensor of bool of shape (batch, batch), default=None
-        Which candidates a query chooses among; None means all. Its own must be one of them, or
-        the query takes no part, nor does it without any other.
+        Which candidates a query has; None means all. A query takes no part unless its positive is
+        one of them, and there is at least one more.
     label_smoothing : float, default=0.0
         Share of the target that is spread evenly over all candidates.
 
@@ -33,9 +36,10 @@ def diagonal_cross_entropy(logits, allowed=None, label_smoothing=0.0):
     loss : Tensor of shape ()
         Mean over the rows that take part, in nats; 0 if there are none.
     """
+    takes_part: Tensor | None = None
+    n_candidates: int | Tensor = len(logits)
     if allowed is None:
         log_p = candidates = logits.log_softmax(dim=1)
-        n_candidates, takes_part = len(logits), None
     else:
         takes_part = allowed.diagonal() & (allowed.sum(dim=1) > 1)
         # The diagonal keeps the normaliser of rows that take no part finite.

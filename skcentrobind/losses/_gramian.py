@@ -1,26 +1,31 @@
 """Gramian representation alignment: the volume that the embeddings of a sample span."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skcentrobind._ops import matmul
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, Temperature, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
-from skcentrobind.losses._temperature import of_members
 
 
-def gramian_volumes(queries, sets, *, present=None, eps=1e-4):
-    r"""Volume of the parallelotope that each query spans with each set of vectors.
+def gramian_volumes(
+    queries: Tensor, sets: Tensor, *, present: Tensor | None = None, eps: float = 1e-4
+) -> Tensor:
+    r"""Compute the volume of the parallelotope that each query spans with each set of vectors.
 
     For the vectors of a set as the rows of T, with :math:`G = T T^\top + \epsilon I`, bordering
     by a query q of unit length multiplies the determinant by the Schur complement:
 
     .. math:: V(q, T)^2 = \det(G)\,(1 + \epsilon - q^\top T^\top G^{-1} T q).
 
-    So all pairs take one Cholesky factor a set and n_vectors matrix products, in place of
+    So all pairs take one Cholesky factor per set and n_vectors matrix products, instead of
     :math:`B^2` determinants, and memory is O(n_queries x n_sets). The ridge :math:`\epsilon` keeps
     the factor and the gradient finite where vectors are parallel or outnumber the components:
-    there the volume is about :math:`\sqrt\epsilon` in place of 0.
+    there the volume is about :math:`\sqrt\epsilon` instead of 0.
 
     Parameters
     ----------
@@ -29,7 +34,7 @@ def gramian_volumes(queries, sets, *, present=None, eps=1e-4):
     sets : Tensor of shape (n_vectors, n_sets, n_components)
         Unit-length vectors of every set.
     present : Tensor of bool of shape (n_vectors, n_sets), default=None
-        Which vectors belong to the sets; None means all. The volume is that of those present.
+        Which vectors belong to the sets; None means all. Missing ones do not count.
     eps : float, default=1e-4
         Ridge on the diagonal of the Gram matrix, the query's entry included.
 
@@ -58,7 +63,7 @@ def gramian_volumes(queries, sets, *, present=None, eps=1e-4):
     ridge = torch.full(sets.shape[:2], eps, dtype=sets.dtype, device=sets.device)
     if present is not None:
         sets = sets * present.T[:, :, None]
-        # An absent vector has a row and a column of the identity: a factor of 1.
+        # A missing vector has a row and a column of the identity: a factor of 1.
         ridge = torch.where(present.T, ridge, 1.0)
     gram = sets @ sets.transpose(1, 2) + ridge.diag_embed()
     factor = torch.linalg.cholesky_ex(gram).L
@@ -72,21 +77,21 @@ def gramian_volumes(queries, sets, *, present=None, eps=1e-4):
 
 
 class _SquaredNorms(torch.autograd.Function):
-    """|W_k q_j|^2 of all queries (n, d) and matrices (k, v, d), without keeping the products."""
+    """Compute |W_k q_j|^2 of all queries (n, d) and matrices (k, v, d), keeping no products."""
 
     @staticmethod
-    def forward(ctx, queries, matrices):
+    def forward(ctx: Any, queries: Tensor, matrices: Tensor) -> Tensor:
         ctx.save_for_backward(queries, matrices)
-        total = None  # (n, k)
-        for rows in matrices.unbind(dim=1):
-            square = matmul(queries, rows.T).square_()
-            total = square if total is None else total.add_(square)
+        first, *others = matrices.unbind(dim=1)
+        total = matmul(queries, first.T).square_()  # (n, k)
+        for rows in others:
+            total.add_(matmul(queries, rows.T).square_())
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
-        """D |W q|^2 = 2 (w_i . q) (w_i . dq + dw_i . q), summed over the rows w_i of W."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply d |W q|^2 = 2 (w_i . q) (w_i . dq + dw_i . q), summed over the rows w_i of W."""
         queries, matrices = ctx.saved_tensors
         grad_queries, grad_rows = torch.zeros_like(queries), []
         for rows in matrices.unbind(dim=1):
@@ -99,16 +104,16 @@ class _SquaredNorms(torch.autograd.Function):
 class GramianLoss(BaseLoss):
     r"""Contrast of volumes: the embeddings of one sample span less than those of different ones.
 
-    A query of modality m, a clean row :math:`z_{m,j}`, meets the other modalities' augmented rows
-    of sample k, and :math:`-V_{jk}/\tau` is the logit of their match, V as in `gramian_volumes`.
-    The loss is the cross-entropy of queries that look for their sample plus that of samples that
-    look for their query. The paper swaps one modality, the same in every batch, so that the
-    others never meet their negatives among themselves; here each modality in turn is the
-    query, and the losses are summed.
+    A query of modality m, a clean row :math:`z_{m,j}`, spans a volume :math:`V_{jk}` with the other
+    modalities' augmented rows of sample k, see `gramian_volumes`, and :math:`-V_{jk}/\tau` is the
+    logit of their match. The loss is the cross-entropy over the samples of each query plus that
+    over the queries of each sample. The paper swaps one modality, the same in every batch, so that
+    the others have no negatives among themselves; here each modality in turn is the query, and the
+    losses are summed.
 
-    A query needs one other modality of its sample. As volumes of more vectors are smaller, a query
-    chooses among samples that have its modality and as many modalities as its own sample has. A
-    single modality spans areas with its own augmented rows.
+    A query needs one other modality of its sample. As volumes of more vectors are smaller, the
+    candidates of a query are samples that have its modality and as many modalities as its own
+    sample has. A single modality spans areas with its own augmented rows.
 
     Parameters
     ----------
@@ -130,7 +135,7 @@ class GramianLoss(BaseLoss):
     As opposed vectors span nothing either, encoders that start at random may end with modalities
     that match up to sign, and retrieval by inner products then fails, though that by volumes works.
     The paper starts from encoders that agree. Otherwise add `alignment`, see `RegularizedLoss`, or
-    start from encoders that were bound by another objective.
+    start from encoders that were bound by another loss.
 
     References
     ----------
@@ -147,12 +152,17 @@ class GramianLoss(BaseLoss):
     True
     """
 
-    def __init__(self, temperature=0.2, label_smoothing=0.0, eps=1e-4):
+    def __init__(
+        self,
+        temperature: float | Sequence[float] | dict[str, float] | Temperature = 0.2,
+        label_smoothing: float = 0.0,
+        eps: float = 1e-4,
+    ) -> None:
         super().__init__(temperature)
         self.label_smoothing = label_smoothing
         self.eps = eps
 
-    def prepare(self, names):
+    def prepare(self, names: Sequence[str]) -> None:
         """Resolve the temperatures and check the other settings."""
         super().prepare(names)
         if not 0 <= self.label_smoothing < 1:
@@ -162,11 +172,13 @@ class GramianLoss(BaseLoss):
         if not self.eps > 0:
             raise ValueError(f"eps must be a positive number, got {self.eps!r}.")
 
-    def forward(self, z, z_augmented, present, generator):
-        """Both directions of the contrast, summed over the modalities that ask."""
+    def forward(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Sum both directions of the contrast over the modalities of the queries."""
         temperature = self.temperature.value()
-        counts = None if present is None else present.sum(dim=0)
-        loss = 0.0
+        counts: Any = None if present is None else present.sum(dim=0)
+        loss = z.new_zeros(())
         for m in range(len(z)):
             partners, rows, allowed = partners_of(m, len(z)), None, None
             if present is not None:

@@ -1,15 +1,22 @@
-"""All pairs of modalities: the objective that needs no anchor."""
+"""The loss over all pairs of modalities, which needs no anchor."""
 
 from itertools import permutations
 
 import torch
+from torch import Tensor
 
 from skcentrobind.losses._base import BaseLoss
-from skcentrobind.losses._functional import anchor_info_nce
+from skcentrobind.losses._info_nce import anchor_info_nce
 
 
-def pairwise_info_nce(embeddings, partners, temperature=0.2, *, present=None):
-    r"""Symmetric InfoNCE between every modality and each of the others.
+def pairwise_info_nce(
+    embeddings: Tensor,
+    partners: Tensor,
+    temperature: float | Tensor = 0.2,
+    *,
+    present: Tensor | None = None,
+) -> Tensor:
+    r"""Compute the symmetric InfoNCE between every modality and each of the others.
 
     With :math:`L(u, v)` the sum of both directions of InfoNCE, the loss of modality m is the mean
     over the other modalities l of :math:`L(z'_l, z_m)`. A single modality learns from its own
@@ -24,14 +31,14 @@ def pairwise_info_nce(embeddings, partners, temperature=0.2, *, present=None):
     embeddings : Tensor of shape (n_modalities, batch, n_components)
         Unit-length rows.
     partners : Tensor of shape (n_modalities, batch, n_components)
-        What they are compared with, unit-length rows, too: embeddings of augmented rows, or
-        `embeddings` themselves.
+        Unit-length rows to compare them with: embeddings of augmented rows, or `embeddings`
+        themselves.
     temperature : float or Tensor of shape () or (n_modalities,), default=0.2
         Divides the inner products. If each modality has its own, a pair takes their geometric
         mean.
     present : Tensor of bool of shape (n_modalities, batch), default=None
-        Which samples have which modality; None means that all are there. A pair compares the
-        samples that have both. Pairs with fewer than two of these take no part in the mean.
+        Which samples have which modality; None means that no modality is missing. A pair compares
+        the samples that have both. Pairs with fewer than two of these take no part in the mean.
 
     Returns
     -------
@@ -56,9 +63,8 @@ def pairwise_info_nce(embeddings, partners, temperature=0.2, *, present=None):
     """
     n_modalities = len(embeddings)
     pairs = list(permutations(range(n_modalities), 2))
-    own, other = zip(*(pairs or [(0, 0)]), strict=True)
-    own, other = list(own), list(other)
-    if isinstance(temperature, torch.Tensor) and temperature.ndim:
+    own, other = (list(side) for side in zip(*(pairs or [(0, 0)]), strict=True))
+    if isinstance(temperature, Tensor) and temperature.ndim:
         temperature = temperature.to(embeddings)
         temperature = (temperature[own] * temperature[other]).sqrt()
     both = None if present is None else present[own] & present[other]
@@ -76,7 +82,7 @@ class PairwiseLoss(BaseLoss):
     r"""Sum over the modalities of the mean symmetric InfoNCE to each of the others.
 
     The clean rows of a modality are compared with the augmented rows of the others, as they are
-    with an anchor. Every ordered pair is there, so each modality is seen both ways.
+    with an anchor. The sum runs over ordered pairs, so each modality is compared both ways.
 
     Parameters
     ----------
@@ -85,7 +91,7 @@ class PairwiseLoss(BaseLoss):
 
     See Also
     --------
-    pairwise_info_nce : The formula, and what happens where modalities are absent.
+    pairwise_info_nce : The formula, and what happens where modalities are missing.
 
     References
     ----------
@@ -101,7 +107,9 @@ class PairwiseLoss(BaseLoss):
     True
     """
 
-    def forward(self, z, z_augmented, present, generator):
-        """Sum of `pairwise_info_nce` over the modalities."""
+    def forward(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Sum `pairwise_info_nce` over the modalities."""
         temperature = self.temperature.value()
         return pairwise_info_nce(z, z_augmented, temperature, present=present).sum()

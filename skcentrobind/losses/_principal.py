@@ -1,11 +1,14 @@
-"""Principled multimodal representation learning: one large singular value a sample."""
+"""Principled multimodal representation learning: one large singular value per sample."""
+
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from skcentrobind._spectral import principal_direction
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, Temperature
 from skcentrobind.losses._candidates import mean_over
-from skcentrobind.losses._functional import anchor_info_nce
+from skcentrobind.losses._info_nce import anchor_info_nce
 
 
 class PrincipalLoss(BaseLoss):
@@ -16,7 +19,7 @@ class PrincipalLoss(BaseLoss):
     and only if :math:`s_1 = \sqrt M`. The loss is the sum of two terms:
 
     - alignment, :math:`-\log\frac{e^{s_1/\tau_1}}{\sum_i e^{s_i/\tau_1}}`, the mean over the
-      samples that have at least two modalities, of which absent ones have no singular value; taken
+      samples that have at least two modalities, where missing ones have no singular value; taken
       for the clean and for the augmented rows, and averaged;
     - instances, InfoNCE between the directions u of the clean rows and :math:`u'` of the augmented
       ones, the mean of both directions, with the temperature :math:`\tau_2`. u has the sign that
@@ -24,9 +27,9 @@ class PrincipalLoss(BaseLoss):
       unit length. As directions are of unit length whatever they are made of, samples are compared
       with all others.
 
-    Where nothing is augmented, this is the published loss, without its matching term, which needs
-    a network that sees pairs. Of a single modality the second term is left: InfoNCE between clean
-    and augmented rows.
+    Without augmentation this is the published loss except for its matching term, which needs a
+    network on pairs. For a single modality the second term is left: InfoNCE between clean and
+    augmented rows.
 
     Parameters
     ----------
@@ -38,8 +41,8 @@ class PrincipalLoss(BaseLoss):
 
     Notes
     -----
-    Singular values do not know signs: a modality that points the opposite way counts as aligned.
-    Where encoders start at random, `alignment` beside this loss prevents that, see
+    Singular values do not depend on signs: a modality that points the opposite way counts as
+    aligned. Where encoders start at random, `alignment` beside this loss prevents that, see
     `RegularizedLoss`.
 
     References
@@ -57,11 +60,13 @@ class PrincipalLoss(BaseLoss):
     True
     """
 
-    def __init__(self, temperature=0.2, alignment_temperature=0.05):
+    def __init__(
+        self, temperature: float | Temperature = 0.2, alignment_temperature: float = 0.05
+    ) -> None:
         super().__init__(temperature)
         self.alignment_temperature = alignment_temperature
 
-    def prepare(self, names):
+    def prepare(self, names: Sequence[str]) -> None:
         """Resolve the temperature, of which there must be one."""
         super().prepare(names)
         if isinstance(self.temperature.values, list):
@@ -75,10 +80,13 @@ class PrincipalLoss(BaseLoss):
                 f"{self.alignment_temperature!r}."
             )
 
-    def forward(self, z, z_augmented, present, generator):
-        """Alignment within samples plus contrast between samples."""
+    def forward(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Add alignment within samples and contrast between samples."""
         counts = None if present is None else present.sum(dim=0)
-        alignment, directions = 0.0, []
+        alignment: float | Tensor = 0.0
+        directions = []
         for vectors in (z, z_augmented):
             if present is not None:
                 vectors = vectors * present[:, :, None]
@@ -95,8 +103,8 @@ class PrincipalLoss(BaseLoss):
         return alignment + instances.sum() / 2
 
 
-def _alignment(eigenvalues, counts, temperature):
-    """Cross-entropy of the softmax over the singular values, whose target is the largest."""
+def _alignment(eigenvalues: Tensor, counts: Tensor | None, temperature: float) -> Tensor:
+    """Compute the cross-entropy of a softmax over the singular values towards the largest."""
     n_modalities = eigenvalues.shape[1]
     # d sqrt(x) / dx is infinite at 0, where modalities agree or outnumber the components. With
     # eps, the derivative in the embeddings, |Z v| / sqrt(|Z v|^2 + eps), stays below 1.
@@ -104,8 +112,8 @@ def _alignment(eigenvalues, counts, temperature):
     logits = (eigenvalues.clamp(min=0) + eps).sqrt() / temperature  # (batch, n_modalities)
     if counts is None:
         return (logits.logsumexp(dim=1) - logits[:, -1]).mean()
-    # Absent modalities add zeros, so what belongs to a sample is at the end.
-    place = torch.arange(n_modalities, 0, -1, device=counts.device)
-    beyond = place > counts.clamp(min=1)[:, None]
+    # Missing modalities add zeros, so what belongs to a sample is at the end.
+    rank = torch.arange(n_modalities, 0, -1, device=counts.device)
+    beyond = rank > counts.clamp(min=1)[:, None]
     per_sample = logits.masked_fill(beyond, -torch.inf).logsumexp(dim=1) - logits[:, -1]
     return mean_over(per_sample, counts > 1)

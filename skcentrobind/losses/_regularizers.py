@@ -1,18 +1,21 @@
-"""Terms that shape the space beside an objective: alignment, uniformity, consistency."""
+"""Terms that shape the space beside a loss: alignment, uniformity, consistency."""
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import torch
+from torch import Tensor
 
+from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import mean_over
 from skcentrobind.losses._wrapped import WrappedLoss
 
 
-def alignment(embeddings, *, present=None):
-    r"""Mean squared distance between the embeddings of a sample.
+def alignment(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
+    r"""Compute the mean squared distance between the embeddings of a sample.
 
-    Beside `GramianLoss` or `PrincipalLoss`, which do not see signs, it keeps modalities from
+    Beside `GramianLoss` or `PrincipalLoss`, which do not depend on signs, it keeps modalities from
     settling at opposite ends of the sphere.
 
     Parameters
@@ -20,7 +23,7 @@ def alignment(embeddings, *, present=None):
     embeddings : Tensor of shape (n_modalities, batch, n_components)
         Unit-length rows.
     present : Tensor of bool of shape (n_modalities, batch), default=None
-        Which samples have which modality; None means that all are there.
+        Which samples have which modality; None means that no modality is missing.
 
     Returns
     -------
@@ -45,9 +48,10 @@ def alignment(embeddings, *, present=None):
     >>> alignment(torch.tensor([[[1.0, 0.0]], [[-1.0, 0.0]]]))
     tensor(4.)
     """
-    if len(embeddings) == 1:
+    n_modalities = len(embeddings)
+    if n_modalities == 1:
         return 0.0 * embeddings.sum()
-    left, right = torch.triu_indices(*2 * [len(embeddings)], 1, device=embeddings.device)
+    left, right = torch.triu_indices(n_modalities, n_modalities, 1, device=embeddings.device)
     squares = (embeddings[left] - embeddings[right]).square().sum(dim=2)  # (n_pairs, batch)
     if present is None:
         return squares.mean()
@@ -56,8 +60,8 @@ def alignment(embeddings, *, present=None):
     return mean_over((squares * both).sum(dim=1) / shared.clamp(min=1), shared > 0)
 
 
-def uniformity(embeddings, t=2.0, *, present=None):
-    r"""How evenly the embeddings of each modality cover the sphere; smaller is more even.
+def uniformity(embeddings: Tensor, t: float = 2.0, *, present: Tensor | None = None) -> Tensor:
+    r"""Measure how evenly the embeddings of each modality cover the sphere; smaller is more even.
 
     Parameters
     ----------
@@ -66,7 +70,7 @@ def uniformity(embeddings, t=2.0, *, present=None):
     t : float, default=2.0
         Sharpness of the Gaussian potential.
     present : Tensor of bool of shape (n_modalities, batch), default=None
-        Which samples have which modality; None means that all are there.
+        Which samples have which modality; None means that no modality is missing.
 
     Returns
     -------
@@ -80,9 +84,8 @@ def uniformity(embeddings, t=2.0, *, present=None):
 
     References
     ----------
-    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
-    Uniformity on the Hypersphere", `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_,
-    section 4.1.2.
+    Wang and Isola, `arXiv:2005.10242 <https://arxiv.org/abs/2005.10242>`_, section 4.1.2; see
+    `alignment` for the title.
 
     Examples
     --------
@@ -105,8 +108,8 @@ def uniformity(embeddings, t=2.0, *, present=None):
     return mean_over(torch.where(n_pairs > 0, values, 0.0), n_pairs > 0)
 
 
-def geometric_consistency(embeddings, *, present=None):
-    r"""How far the similarities between samples differ from one modality to the next.
+def geometric_consistency(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
+    r"""Measure how far the similarities between samples differ between modalities.
 
     Of every pair of modalities l and m, with N samples that have both, it is
 
@@ -114,14 +117,14 @@ def geometric_consistency(embeddings, *, present=None):
         + \frac1N \sum_{jk} (z_{l,j}\cdot z_{l,k} - z_{m,j}\cdot z_{m,k})^2.
 
     Written out, both sums are inner products of the matrices :math:`Z_l^\top Z_m`, of which the
-    size does not depend on the batch: that takes O(n_components^2) memory a pair.
+    size does not depend on the batch: that takes O(n_components^2) memory per pair.
 
     Parameters
     ----------
     embeddings : Tensor of shape (n_modalities, batch, n_components)
         Unit-length rows.
     present : Tensor of bool of shape (n_modalities, batch), default=None
-        Which samples have which modality; None means that all are there.
+        Which samples have which modality; None means that no modality is missing.
 
     Returns
     -------
@@ -147,21 +150,19 @@ def geometric_consistency(embeddings, *, present=None):
     if not pairs:
         return 0.0 * embeddings.sum()
     if present is None:
-        values = [_inconsistency(left, right) for left, right in pairs]
-        return torch.stack(values).mean() / embeddings.shape[1]
+        sums = [_inconsistency(left, right) for left, right in pairs]
+        return torch.stack(sums).mean() / embeddings.shape[1]
     both = torch.stack([left & right for left, right in combinations(present, 2)])
     shared = both.sum(dim=1)  # (n_pairs,)
-    values = torch.stack(
-        [
-            _inconsistency(left * rows[:, None], right * rows[:, None])
-            for (left, right), rows in zip(pairs, both, strict=True)
-        ]
-    )
-    return mean_over(values / shared.clamp(min=1), shared > 1)
+    sums = [
+        _inconsistency(left * rows[:, None], right * rows[:, None])
+        for (left, right), rows in zip(pairs, both, strict=True)
+    ]
+    return mean_over(torch.stack(sums) / shared.clamp(min=1), shared > 1)
 
 
-def _inconsistency(left, right):
-    """Sum over j, k of both squared differences, for rows (batch, n_components)."""
+def _inconsistency(left: Tensor, right: Tensor) -> Tensor:
+    """Sum both squared differences over j and k, for rows (batch, n_components)."""
     # With C = Z_l' Z_m, S_l = Z_l' Z_l and S_m = Z_m' Z_m, squared norms of (batch, batch) matrices
     # are |Z_l Z_m'|^2 = <S_l, S_m>, |Z_l Z_l'|^2 = |S_l|^2 and <Z_l Z_l', Z_m Z_m'> = |C|^2;
     # <Z_l Z_m', (Z_l Z_m')'> = <C, C'>.
@@ -172,7 +173,7 @@ def _inconsistency(left, right):
 
 
 #: Names that `RegularizedLoss` understands.
-REGULARIZERS = {
+REGULARIZERS: dict[str, Callable[..., Tensor]] = {
     "alignment": alignment,
     "geometric_consistency": geometric_consistency,
     "uniformity": uniformity,
@@ -180,12 +181,12 @@ REGULARIZERS = {
 
 
 class RegularizedLoss(WrappedLoss):
-    """An objective plus weighted terms that shape the space of the clean rows.
+    """Loss plus weighted terms that shape the space of the clean rows.
 
     Parameters
     ----------
     loss : BaseLoss
-        The objective. Its temperature, and what it freezes, are those of the sum.
+        The inner loss. Its temperature, and what it freezes, are those of the sum.
     weights : dict of float
         Weight of each term by name: "alignment", "uniformity" or "geometric_consistency".
 
@@ -205,12 +206,12 @@ class RegularizedLoss(WrappedLoss):
     tensor(-0.4000)
     """
 
-    def __init__(self, loss, weights):
+    def __init__(self, loss: BaseLoss, weights: dict[str, float]) -> None:
         super().__init__(loss)
         self.weights = weights
 
-    def prepare(self, names):
-        """Introduce the modalities to the objective, and check the weights."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Resolve the settings of the inner loss, and check the weights."""
         for name, weight in self.weights.items():
             if name not in REGULARIZERS:
                 raise ValueError(
@@ -221,9 +222,11 @@ class RegularizedLoss(WrappedLoss):
                 raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
         super().prepare(names)
 
-    def forward(self, z, z_augmented, present, generator):
-        """The objective plus the weighted terms."""
-        total = self.loss(z, z_augmented, present, generator)
+    def _step(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[int, ...]]:
+        """Add the weighted terms to the inner loss."""
+        total, frozen = self.loss.step(z, z_augmented, present, generator)
         for name, weight in self.weights.items():
             total = total + weight * REGULARIZERS[name](z, present=present)
-        return total
+        return total, frozen

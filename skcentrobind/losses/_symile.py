@@ -1,12 +1,12 @@
-"""Symile: a multilinear inner product that sees what no pair of modalities shows."""
+"""Symile: a multilinear inner product for what no pair of modalities shows."""
 
 from functools import reduce
 
 import torch
+from torch import Tensor
 
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
-from skcentrobind.losses._temperature import of_members
 
 
 class SymileLoss(BaseLoss):
@@ -16,16 +16,17 @@ class SymileLoss(BaseLoss):
     components. The factor, which is not in the paper, keeps the size of the scores, and so the
     meaning of the temperature, what they are for two modalities, of which it is the inner product.
 
-    Each modality in turn asks with its clean rows; the candidates are tuples of the augmented rows
-    of the others. The right one is the tuple of the query's sample; the wrong ones combine samples
-    at random: one of the others keeps its order and each further one is permuted, anew in every
-    step. Which one stays makes no difference, and one has to stay so that no wrong tuple equals
-    the right one. The loss is the cross-entropy, summed over the modalities: with two of them,
-    symmetric InfoNCE.
+    The clean rows of each modality in turn are the queries; the candidates are tuples of the
+    augmented rows of the others. The positive is the tuple of the query's sample; the negatives
+    combine samples at random: one of the others keeps its order and each further one is permuted,
+    anew in every step. Which one stays makes no difference, and one has to stay so that no negative
+    equals the positive. The loss is the cross-entropy, summed over the modalities: with two of
+    them, symmetric InfoNCE.
 
-    An absent modality of a candidate is the vector :math:`(1, \dots, 1)/\sqrt d`, which turns the
-    score into that of the modalities present. A query needs one other modality of its sample, and
-    candidates are made of as many as its own. A single modality asks for its augmented rows.
+    A missing modality of a candidate is the vector :math:`(1, \dots, 1)/\sqrt d`, which turns the
+    score into that of the other modalities. A query needs one other modality of its sample, and
+    candidates are made of as many as its own. The candidates of a single modality are its augmented
+    rows.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class SymileLoss(BaseLoss):
 
     Notes
     -----
-    Rotating all embeddings changes the score, unlike those of the other objectives: the
+    Rotating all embeddings changes the score, unlike those of the other losses: the
     components have a meaning of their own. Pairs of modalities need not be similar at all, so
     measures of pairwise retrieval may miss what was learned.
 
@@ -42,7 +43,7 @@ class SymileLoss(BaseLoss):
     ----------
     Saporta et al., "Contrasting with Symile: Simple Model-Agnostic Representation Learning for
     Unlimited Modalities", `arXiv:2411.01053 <https://arxiv.org/abs/2411.01053>`_: the multilinear
-    inner product, and negatives by one permutation a modality.
+    inner product, and negatives by one permutation per modality.
 
     Examples
     --------
@@ -53,14 +54,16 @@ class SymileLoss(BaseLoss):
     True
     """
 
-    def forward(self, z, z_augmented, present, generator):
-        """Cross-entropy of the queries of each modality, summed."""
+    def forward(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Sum the cross-entropy of the queries over the modalities."""
         n_modalities, batch, width = z.shape
         temperature = self.temperature.value()
         if present is not None:
             z_augmented = torch.where(present[:, :, None], z_augmented, width**-0.5)
         order = _permutations(z, present, generator)
-        loss = 0.0
+        loss = z.new_zeros(())
         for m in range(n_modalities):
             first, *rest = partners = partners_of(m, n_modalities)
             vectors = [z_augmented[first], *(z_augmented[n] * width**0.5 for n in rest)]
@@ -76,32 +79,32 @@ class SymileLoss(BaseLoss):
         return loss
 
 
-def _permutations(z, present, generator):
-    """Random permutations (n_modalities, batch) that keep absent rows where they are."""
+def _permutations(z: Tensor, mask: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Draw permutations (n_modalities, batch) that keep missing rows where they are."""
     shape = z.shape[:2]
     keys = torch.rand(shape, generator=generator, device=z.device)
-    if present is None:
+    if mask is None:
         return keys.argsort(dim=1)
-    # Both list the rows that are present first: in their order, and at random. The absent ones
+    # Both list the rows that are present first: in their order, and at random. The missing ones
     # follow, in their order.
-    rows = (~present).long().argsort(dim=1, stable=True)
-    drawn = keys.masked_fill(~present, 2.0).argsort(dim=1, stable=True)
+    rows = (~mask).long().argsort(dim=1, stable=True)
+    drawn = keys.masked_fill(~mask, 2.0).argsort(dim=1, stable=True)
     return torch.empty_like(rows).scatter_(1, rows, drawn)
 
 
-def _allowed(asks, present, order):
-    """Which candidates (columns) queries (rows) choose among, (batch, batch).
+def _allowed(queries: Tensor, mask: Tensor, order: Tensor) -> Tensor:
+    """Return which candidates (columns) the queries (rows) have, (batch, batch).
 
-    `asks` (batch,) are the samples with the query's modality, `present` (n_partners, batch) those
-    with the partners', of which all but the first take rows in the given `order`.
+    `queries` (batch,) are the samples with the query's modality, `mask` (n_partners, batch) those
+    with the partners', of which all except the first take rows in the given `order`.
     """
-    counts = present.sum(dim=0)
-    usable = asks & (counts > 0)
+    counts = mask.sum(dim=0)
+    usable = queries & (counts > 0)
     allowed = usable[:, None] & (counts[:, None] == counts)
-    # Where partners are absent, a wrong tuple can be the right one by chance: all that it has is
-    # of the query's sample.
-    batch = torch.arange(len(asks), device=asks.device)
+    # Where partners are missing, a negative can be the positive by chance: all that it has is of
+    # the query's sample.
+    batch = torch.arange(len(queries), device=queries.device)
     sources = torch.cat([batch[None], order])
-    own = torch.where(present, batch, -1)[:, :, None]
-    same = (own == torch.where(present, sources, -1)[:, None]).all(dim=0)
-    return allowed & (~same | torch.eye(len(asks), dtype=torch.bool, device=asks.device))
+    own = torch.where(mask, batch, -1)[:, :, None]
+    same = (own == torch.where(mask, sources, -1)[:, None]).all(dim=0)
+    return allowed & (~same | torch.eye(len(queries), dtype=torch.bool, device=queries.device))

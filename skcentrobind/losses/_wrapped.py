@@ -1,54 +1,52 @@
-"""What an objective around another one hands on."""
+"""Losses around another loss."""
 
-from torch import nn
+from collections.abc import Sequence
+from typing import Any
 
-from skcentrobind.losses._base import BaseLoss
+from torch import Tensor, nn
+
+from skcentrobind.losses._base import BaseLoss, SteppedLoss, Temperature
 
 
-class WrappedLoss(BaseLoss):
-    """Base class of objectives that add something to another one.
+class WrappedLoss(SteppedLoss):
+    """Base class of losses that add terms to another one.
 
     Parameters
     ----------
     loss : BaseLoss
-        The objective. Its temperature, its anchor and what it freezes are those of the whole.
+        The inner loss. Its temperature, its anchor and what it freezes are those of the whole.
     """
 
-    def __init__(self, loss):
+    def __init__(self, loss: BaseLoss) -> None:
         nn.Module.__init__(self)  # without a second temperature
         self.loss = loss
 
-    def prepare(self, names):
-        """Introduce the modalities to the objective."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Resolve the settings of the inner loss."""
         self.loss.prepare(names)
 
-    def shared(self, z):
-        """Return the part of the embeddings that the objective compares."""
+    def shared(self, z: Tensor) -> Tensor:
+        """Return the part of the embeddings that the inner loss compares."""
         return self.loss.shared(z)
 
-    def frozen(self):
-        """Return the positions that the objective freezes."""
+    def frozen(self) -> tuple[int, ...]:
+        """Return the positions of the modalities that the inner loss always freezes."""
         return self.loss.frozen()
 
-    def sources(self):
-        """Return the positions of the modalities that the objective binds the others to."""
+    def sources(self) -> tuple[int, ...]:
+        """Return the positions of the modalities that the inner loss binds the others to."""
         return self.loss.sources()
 
     @property
-    def frozen_step(self):
-        """The modality that the objective freezes in the present step, or None."""
-        return self.loss.frozen_step
-
-    @property
-    def temperature(self):
-        """The temperature of the objective."""
+    def temperature(self) -> Temperature:  # type: ignore[override]  # set once, in the inner loss
+        """Return the temperature of the inner loss."""
         return self.loss.temperature
 
     @property
-    def anchor(self):
-        """The anchor of the objective, if it has one."""
+    def anchor(self) -> Any:
+        """Return the anchor of the inner loss, if it has one."""
         return self.loss.anchor
 
-    def clamp_(self):
-        """Return what the objective has learned to its bounds."""
+    def clamp_(self) -> None:
+        """Return what the inner loss has learned to its bounds."""
         self.loss.clamp_()

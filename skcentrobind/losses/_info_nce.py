@@ -1,9 +1,11 @@
-"""Contrastive objectives as pure functions of tensors."""
+"""InfoNCE with its gradient, as pure functions of tensors."""
 
 import math
 from functools import reduce
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skcentrobind._ops import matmul
@@ -19,17 +21,17 @@ _TILE_SIZE = 2**18
 # the tiles to the second one; beyond, they are computed anew.
 _KEEP_SIZE = 2**22
 
-# With one query a row of the logits: whether the rows and whether the columns take a softmax.
+# With one query per row of the logits: whether the rows and whether the columns take a softmax.
 _SOFTMAX_OF = {"both": (True, True), "from_anchor": (False, True), "to_anchor": (True, False)}
 
 
-def info_nce(queries, keys, temperature=0.2):
-    r"""InfoNCE loss of queries that look for their own key among all keys.
+def info_nce(queries: Tensor, keys: Tensor, temperature: float | Tensor = 0.2) -> Tensor:
+    r"""Compute the InfoNCE loss of queries, each with its own key among all keys.
 
     Parameters
     ----------
     queries : Tensor of shape (batch, n_components)
-        One query a row, of unit length by convention.
+        One query per row, of unit length by convention.
     keys : Tensor of shape (batch, n_components)
         Row k is the positive of query k, all other rows are its negatives.
     temperature : float, default=0.2
@@ -57,16 +59,16 @@ def info_nce(queries, keys, temperature=0.2):
 
 
 def anchor_info_nce(
-    embeddings,
-    anchor,
-    temperature=0.2,
+    embeddings: Tensor,
+    anchor: Tensor,
+    temperature: float | Tensor = 0.2,
     *,
-    direction="both",
-    present=None,
-    chunk_size=None,
-    bounded=False,
-):
-    r"""InfoNCE between an anchor and every modality, all modalities at once.
+    direction: str = "both",
+    present: Tensor | None = None,
+    chunk_size: int | None = None,
+    bounded: bool = False,
+) -> Tensor:
+    r"""Compute InfoNCE between an anchor and every modality, all modalities at once.
 
     With logits :math:`s_{kj} = z_{m,k} \cdot a_j / \tau` the loss of modality m is
     :math:`\frac{1}{B}\sum_k [\log\sum_j e^{s_{kj}} + \log\sum_j e^{s_{jk}} - 2 s_{kk}]`: the sum of
@@ -85,18 +87,19 @@ def anchor_info_nce(
         Divides the inner products; one for all modalities, or one for each. A tensor may be
         learned.
     direction : {"both", "from_anchor", "to_anchor"}, default="both"
-        Who looks for whom.
+        Which side the queries are.
 
         "both" is the sum of the two others.
 
-        "from_anchor" lets each anchor look for its own row among those of the modality:
+        "from_anchor" has anchors as queries and the rows of the modality as keys:
         `info_nce(anchor, z)`.
 
-        "to_anchor" lets each row of the modality look for its own anchor: `info_nce(z, anchor)`.
+        "to_anchor" has the rows of the modality as queries and anchors as keys:
+        `info_nce(z, anchor)`.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Where False, the row leaves both the rows and the columns of its modality's logits, and
-        the mean runs over the rows that stay. None means that all are present. A modality with
-        fewer than two rows has loss 0, since there is nothing to tell apart.
+        the mean runs over the rows that stay. None means that no row is missing. A modality with
+        fewer than two rows has loss 0, since it has no negatives.
     chunk_size : int, default=None
         How many columns of the logits exist at a time: memory is O(batch x chunk_size) instead
         of O(n_modalities x batch x batch). The result is exact for every value. None chooses the
@@ -104,8 +107,8 @@ def anchor_info_nce(
     bounded : bool, default=False
         Whether every anchor is known to be no longer than 2, as the means and medians of
         unit vectors are. Exponentials are then taken without subtracting a maximum, unless
-        1 / temperature exceeds 40, or might: a tensor on an accelerator is not looked at, as that
-        would make it wait.
+        1 / temperature exceeds 40, or might: a tensor on an accelerator is not read, which would
+        stall it.
 
     Returns
     -------
@@ -144,9 +147,9 @@ def anchor_info_nce(
     return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, softmax_of, chunk_size, plain)
 
 
-def _scale(temperature, embeddings):
-    """1 / temperature, as a float or (n_modalities,), and whether it is known to be moderate."""
-    if isinstance(temperature, torch.Tensor):
+def _scale(temperature: float | Tensor, embeddings: Tensor) -> tuple[float | Tensor, bool]:
+    """Return 1 / temperature, as a float or (n_modalities,), and whether it is surely moderate."""
+    if isinstance(temperature, Tensor):
         if temperature.shape not in {(), (len(embeddings),)}:
             raise ValueError(
                 f"temperature must be one number or one for each of {len(embeddings)} modalities, "
@@ -162,7 +165,7 @@ def _scale(temperature, embeddings):
     return 1.0 / temperature, moderate
 
 
-def _is_moderate(temperature):
+def _is_moderate(temperature: float) -> bool:
     if not temperature > 0:
         raise ValueError(f"temperature must be a positive number, got {temperature!r}.")
     return 1.0 / temperature <= _MAX_PLAIN_SCALE
@@ -172,22 +175,30 @@ class _AnchorInfoNCE(torch.autograd.Function):
     """Loss and gradient in one sweep; backward only multiplies by the incoming gradient."""
 
     @staticmethod
-    def forward(ctx, z, a, scale, present, softmax_of, chunk_size, plain):
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        a: Tensor,
+        scale: float | Tensor,
+        mask: Tensor | None,
+        softmax_of: tuple[bool, bool],
+        chunk_size: int | None,
+        plain: bool,
+    ) -> Tensor:
         n_modalities, batch, _ = z.shape
         need_grad = any(ctx.needs_input_grad[:3])
-        mask = None if present is None else present.to(z.dtype)
+        mask = None if mask is None else mask.to(z.dtype)
         chunk = min(batch, chunk_size or max(16, _TILE_SIZE // batch))
         tiles = [slice(j, min(j + chunk, batch)) for j in range(0, batch, chunk)]
         # Exponentials are kept for the second sweep, unless that takes too much memory.
         keep = need_grad and (len(tiles) == 1 or (chunk_size is None and batch**2 <= _KEEP_SIZE))
         # Modalities in one block share every kernel call, which pays while they share the cache.
         step = max(1, min(n_modalities, _TILE_SIZE // (batch * chunk)))
-        each = isinstance(scale, torch.Tensor)  # of shape (n_modalities,)
         blocks = [
             _block(
                 z[m : m + step],
                 a if a.ndim == 2 else a[m : m + step],
-                scale[m : m + step, None, None] if each else scale,
+                scale[m : m + step, None, None] if isinstance(scale, Tensor) else scale,
                 None if mask is None else mask[m : m + step],
                 softmax_of,
                 tiles,
@@ -204,13 +215,14 @@ class _AnchorInfoNCE(torch.autograd.Function):
         mean = 1 / batch if mask is None else 1.0
         factor = scale / batch if mask is None else scale
         grad_scale = (grad_z * z).sum(dim=(1, 2)) * mean if ctx.needs_input_grad[2] else None
-        ctx.factor = None if each else factor
-        ctx.save_for_backward(grad_z, grad_a, grad_scale, factor if each else None)
+        each = factor if isinstance(factor, Tensor) else None  # of shape (n_modalities,)
+        ctx.factor = factor if each is None else None
+        ctx.save_for_backward(grad_z, grad_a, grad_scale, each)
         return losses
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_losses):
+    def backward(ctx: Any, grad_losses: Tensor) -> tuple[Tensor | None, ...]:
         grad_z, grad_a, grad_scale, factor = ctx.saved_tensors
         weight = grad_losses * (ctx.factor if factor is None else factor)
         if ctx.shared_anchor:
@@ -221,15 +233,26 @@ class _AnchorInfoNCE(torch.autograd.Function):
         return grad_z * weight[:, None, None], grad_a, grad_scale, None, None, None, None
 
 
-def _block(z, a, scale, mask, softmax_of, tiles, keep, plain, need_grad):
-    """Losses of a block of modalities and their gradients in z and in each modality's anchor.
+def _block(
+    z: Tensor,
+    a: Tensor,
+    scale: float | Tensor,
+    mask: Tensor | None,
+    softmax_of: tuple[bool, bool],
+    tiles: list[slice],
+    keep: bool,
+    plain: bool,
+    need_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the losses of a block of modalities, and their gradients in z and the anchors.
 
-    The gradients lack the factor scale, and 1 / batch where there is no mask.
+    The gradients leave out the factor scale, and 1 / batch where there is no mask.
     """
     scaled, n_positives = z * scale, sum(softmax_of)
     sums, kept = _normalisers(scaled, a, mask, softmax_of, tiles, keep, plain)
     normaliser = reduce(torch.add, [s.log() if plain else s for s in sums.values()])
     per_row = torch.sub(normaliser, (scaled * a).sum(dim=-1), alpha=n_positives)
+    share = None
     if mask is None:
         losses = per_row.mean(dim=-1)
     else:
@@ -242,29 +265,40 @@ def _block(z, a, scale, mask, softmax_of, tiles, keep, plain, need_grad):
     # weight -1 for each softmax.
     if plain:
         sums = {dim: s.reciprocal_() for dim, s in sums.items()}
-    grad_z, grads_a = None, []
+    total: Any = None  # what the first tile gives starts the sum
+    grads_a = []
     for tile, logits in zip(tiles, kept, strict=True):
         if logits is None:
             logits = _tile_logits(scaled, a, mask, tile, plain)
         softmax = _softmax(logits, sums, mask, tile, plain)
         part = matmul(softmax, a[..., tile, :])
-        grad_z = part if grad_z is None else grad_z.add_(part)
+        total = part if total is None else total.add_(part)
         grads_a.append(matmul(z.transpose(1, 2), softmax))
-    grad_z = grad_z.sub_(a, alpha=n_positives)
+    grad_z = total.sub_(a, alpha=n_positives)
     grad_a = _join(grads_a, dim=-1).transpose(1, 2).contiguous().sub_(z, alpha=n_positives)
-    if mask is not None:
+    if share is not None:
         grad_z, grad_a = grad_z * share[..., None], grad_a * share[..., None]
     return losses, grad_z, grad_a
 
 
-def _normalisers(scaled, a, mask, softmax_of, tiles, keep, plain):
-    """First sweep: the normalisers of rows and columns of the logits that `softmax_of` asks for.
+def _normalisers(
+    scaled: Tensor,
+    a: Tensor,
+    mask: Tensor | None,
+    softmax_of: tuple[bool, bool],
+    tiles: list[slice],
+    keep: bool,
+    plain: bool,
+) -> tuple[dict[int, Tensor], list[Tensor | None]]:
+    """Compute in the first sweep the normalisers of rows and columns that `softmax_of` needs.
 
     They come by the dimension summed over, -1 for rows, each of shape (block, batch), sums of
     exponentials if `plain` and their logarithms if not; then the logits of each tile or None.
     """
-    parts = {dim: [] for dim, wanted in zip((-1, -2), softmax_of, strict=True) if wanted}
-    kept = []
+    parts: dict[int, list[Tensor]] = {
+        dim: [] for dim, wanted in zip((-1, -2), softmax_of, strict=True) if wanted
+    }
+    kept: list[Tensor | None] = []
     for tile in tiles:
         logits = _tile_logits(scaled, a, mask, tile, plain)
         for dim, of_tiles in parts.items():
@@ -276,15 +310,17 @@ def _normalisers(scaled, a, mask, softmax_of, tiles, keep, plain):
     if -2 in parts:
         sums[-2] = _join(parts[-2], dim=-1)
     if plain and mask is not None:
-        # Rows that are absent sum to 0; any positive number keeps the logarithm finite.
+        # Missing rows sum to 0; any positive number keeps the logarithm finite.
         sums = {dim: s + (1 - mask) for dim, s in sums.items()}
     return sums, kept
 
 
-def _softmax(logits, sums, mask, tile, plain):
-    """Softmax over rows, over columns, or their sum, of one tile, (block, batch, chunk).
+def _softmax(
+    logits: Tensor, sums: dict[int, Tensor], mask: Tensor | None, tile: slice, plain: bool
+) -> Tensor:
+    """Compute the softmax over rows, over columns, or their sum, of one tile.
 
-    `logits` are overwritten; `sums` are reciprocals if `plain`.
+    `logits` (block, batch, chunk) are overwritten; `sums` are reciprocals if `plain`.
     """
     sides = [s.unsqueeze(-1) if dim == -1 else s[:, tile].unsqueeze(-2) for dim, s in sums.items()]
     if plain:
@@ -297,12 +333,14 @@ def _softmax(logits, sums, mask, tile, plain):
     return softmax
 
 
-def _join(parts, dim):
+def _join(parts: list[Tensor] | tuple[Tensor, ...], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
 
 
-def _tile_logits(scaled, a, mask, tile, plain):
-    """Logits of one tile, (block, batch, chunk); their exponentials if `plain`."""
+def _tile_logits(
+    scaled: Tensor, a: Tensor, mask: Tensor | None, tile: slice, plain: bool
+) -> Tensor:
+    """Compute the logits of one tile, (block, batch, chunk); their exponentials if `plain`."""
     logits = matmul(scaled, a[..., tile, :].transpose(-1, -2))
     if plain:
         logits.exp_()
@@ -310,7 +348,7 @@ def _tile_logits(scaled, a, mask, tile, plain):
             logits *= mask[:, :, None]
             logits *= mask[:, None, tile]
     elif mask is not None:
-        absent = (mask[:, :, None] * mask[:, None, tile]) == 0
-        # Large but finite: -inf - (-inf) in the row of an absent sample would be NaN.
-        logits.masked_fill_(absent, torch.finfo(logits.dtype).min / 4)
+        missing = (mask[:, :, None] * mask[:, None, tile]) == 0
+        # Large but finite: -inf - (-inf) in a missing row would be NaN.
+        logits.masked_fill_(missing, torch.finfo(logits.dtype).min / 4)
     return logits

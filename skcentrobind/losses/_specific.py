@@ -1,23 +1,27 @@
-"""A second head: what a modality shares with no other, kept apart from what it shares."""
+"""A second head for modality-specific information, kept apart from the shared head."""
+
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from skcentrobind._ops import unit_rows
+from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._candidates import mean_over
 from skcentrobind.losses._wrapped import WrappedLoss
 
 
-def separation(shared, specific, *, present=None):
-    r"""How much two heads of the same modality say the same: their RV coefficient.
+def separation(shared: Tensor, specific: Tensor, *, present: Tensor | None = None) -> Tensor:
+    r"""Measure the overlap of two heads of the same modality by their RV coefficient.
 
     Parameters
     ----------
     shared : Tensor of shape (n_modalities, batch, n_components)
-        Embeddings of the head that meets the other modalities.
+        Embeddings of the head that is bound to the other modalities.
     specific : Tensor of shape (n_modalities, batch, n_specific)
-        Embeddings of the head that meets none.
+        Embeddings of the head that is bound to none.
     present : Tensor of bool of shape (n_modalities, batch), default=None
-        Which samples have which modality; None means that all are there.
+        Which samples have which modality; None means that no modality is missing.
 
     Returns
     -------
@@ -56,31 +60,31 @@ def separation(shared, specific, *, present=None):
         (left.transpose(1, 2) @ right).square().sum(dim=(1, 2))  # (n_modalities,)
         for left, right in ((u, v), (u, u), (v, v))
     )
-    # Heads that do not vary have nothing in common; the bound keeps their gradient finite.
+    # Constant heads have nothing in common; the bound keeps their gradient finite.
     bound = torch.finfo(cross.dtype).tiny ** 0.5
     values = cross / (own_u.clamp(min=bound).sqrt() * own_v.clamp(min=bound).sqrt())
     return mean_over(values, n_rows > 1)
 
 
-def _centred(z, present, n_rows):
-    """Rows minus their mean over those that are present, zero where absent."""
-    if present is None:
+def _centred(z: Tensor, mask: Tensor | None, n_rows: Tensor) -> Tensor:
+    """Subtract from the rows the mean of those that are present; missing ones become zero."""
+    if mask is None:
         return z - z.mean(dim=1, keepdim=True)
-    rows = present[:, :, None].to(z.dtype)
+    rows = mask[:, :, None].to(z.dtype)
     mean = (z * rows).sum(dim=1, keepdim=True) / n_rows.clamp(min=1)[:, None, None]
     return (z - mean) * rows
 
 
 class SeparatedLoss(WrappedLoss):
-    """An objective on the first columns of the embeddings, another on the rest, kept apart.
+    """Loss on the first columns of the embeddings plus another on the rest, kept apart.
 
     Parameters
     ----------
     loss : BaseLoss
-        Objective of the shared head. Its temperature, its anchor and what it freezes are those of
-        the whole.
+        Loss of the shared head. Its temperature, its anchor and what it freezes are those of the
+        whole.
     specific : BaseLoss
-        Objective of the specific head.
+        Loss of the specific head.
     n_components : int
         Width of the shared head, which comes first.
     weight : float
@@ -97,33 +101,37 @@ class SeparatedLoss(WrappedLoss):
     ...     n_components=4,
     ...     weight=1,
     ... )
-    >>> z = torch.eye(4).repeat(1, 2).expand(3, 4, 8)  # both heads say the same
+    >>> z = torch.eye(4).repeat(1, 2).expand(3, 4, 8)  # both heads are equal
     >>> loss(z, z, None, torch.Generator()).round(decimals=2)
     tensor(1.)
     """
 
-    def __init__(self, loss, specific, n_components, weight):
+    def __init__(
+        self, loss: BaseLoss, specific: BaseLoss, n_components: int, weight: float
+    ) -> None:
         super().__init__(loss)
         self.specific = specific
         self.n_components = n_components
         self.weight = weight
 
-    def prepare(self, names):
-        """Introduce the modalities to both objectives."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Resolve the settings of both losses."""
         super().prepare(names)
         self.specific.prepare(names)
 
-    def shared(self, z):
+    def shared(self, z: Tensor) -> Tensor:
         """Return the shared head's part, scaled to unit length; rows of zeros stay."""
         return unit_rows(z[..., : self.n_components])
 
-    def forward(self, z, z_augmented, present, generator):
-        """Both objectives plus the weighted overlap of the clean rows."""
-        # The heads of rows of unit length are shorter; rows of zeros, which are absent, stay.
+    def _step(
+        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[int, ...]]:
+        """Add both losses and the weighted overlap of the clean rows."""
+        # The heads of rows of unit length are shorter; rows of zeros, which are missing, stay.
         u, u_augmented = self.shared(z), self.shared(z_augmented)
         v, v_augmented = (unit_rows(h[..., self.n_components :]) for h in (z, z_augmented))
-        total = self.loss(u, u_augmented, present, generator)
+        total, frozen = self.loss.step(u, u_augmented, present, generator)
         total = total + self.specific(v, v_augmented, present, generator)
         if self.weight:
             total = total + self.weight * separation(u, v, present=present)
-        return total
+        return total, frozen
