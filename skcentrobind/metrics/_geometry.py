@@ -73,12 +73,12 @@ def centroid_alignment(Z, *, alpha=2):
 
     check_positive(alpha, "alpha")
     Z = embeddings(Z)
-    count = Z.present.sum(axis=0)
+    count = Z.present.sum(axis=1)
     values = []
-    for z, present in zip(Z.arrays, Z.present, strict=True):
+    for z, present in zip(Z.arrays, Z.present.T, strict=True):
         rows = present & (count > 1)
         centre = sum(
-            np.where(p[rows, None], a[rows], 0) for a, p in zip(Z.arrays, Z.present, strict=True)
+            np.where(p[rows, None], a[rows], 0) for a, p in zip(Z.arrays, Z.present.T, strict=True)
         )
         centre = centre / count[rows, None]
         values.append(_mean_distance(z[rows] - centre, alpha) if rows.any() else np.nan)
@@ -243,7 +243,7 @@ def _with_pooled(Z, measure, min_samples):
     """Series of a measure of every modality and of all together; NaN for too few rows."""
     import pandas as pd
 
-    parts = [z[rows] for z, rows in zip(Z.arrays, Z.present, strict=True)]
+    parts = [z[rows] for z, rows in zip(Z.arrays, Z.present.T, strict=True)]
     parts.append(np.concatenate(parts) if parts else np.empty((0, 1)))
     values = [measure(z) if len(z) >= min_samples else np.nan for z in parts]
     return pd.Series(values, index=[*Z.names, "pooled"], dtype=np.float64)

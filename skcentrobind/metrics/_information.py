@@ -68,7 +68,7 @@ def mutual_information_matrix(Z, Z_augmented=None, *, temperature=0.2, batch_siz
     if Z_augmented is not None:
         augmented = _augmented(Z, Z_augmented)
         partners |= dict.fromkeys([(m, m) for m in range(len(Z.names))], augmented)
-    shared = {(a, b): Z.present[a] & other.present[b] for (a, b), other in partners.items()}
+    shared = {(a, b): Z.present[:, a] & other.present[:, b] for (a, b), other in partners.items()}
     shared = {at: rows for at, rows in shared.items() if rows.sum() > 1}
     batch = min([batch_size, *(rows.sum() for rows in shared.values())])
     values = np.full((len(Z.names), len(Z.names)), np.nan)
@@ -138,7 +138,7 @@ def anchor_bound(Z, Z_augmented, *, temperature=0.2):
     check_positive(temperature, "temperature")
     Z = embeddings(Z)
     augmented = _augmented(Z, Z_augmented)
-    rows = (Z.present & augmented.present).all(axis=0)
+    rows = (Z.present & augmented.present).all(axis=1)
     if rows.sum() < 2:
         raise ValueError(
             f"anchor_bound needs at least two samples with all modalities, got {rows.sum()}."

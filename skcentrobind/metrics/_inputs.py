@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skcentrobind._modalities import Modalities
 from skcentrobind._names import position_of
 
 
@@ -17,7 +18,7 @@ class Embeddings(NamedTuple):
         Names of the modalities.
     arrays : list of ndarray of float64 of shape (n_samples, n_components)
         Finite wherever present.
-    present : ndarray of bool of shape (n_modalities, n_samples)
+    present : ndarray of bool of shape (n_samples, n_modalities)
         Which sample has which modality.
     """
 
@@ -27,7 +28,7 @@ class Embeddings(NamedTuple):
 
     def shared(self, *members):
         """Rows of the samples that have all these modalities, as arrays of equal length."""
-        rows = self.present[list(members)].all(axis=0)
+        rows = self.present[:, list(members)].all(axis=1)
         return [self.arrays[m][rows] for m in members]
 
     def position(self, modality, what):
@@ -48,8 +49,9 @@ def embeddings(Z, present=None, *, same_width=True):
     ----------
     Z : Modalities, dict or sequence of array-like of shape (n_samples, n_components)
         Rows of NaN mark samples that lack the modality.
-    present : array-like of bool of shape (n_modalities, n_samples), default=None
-        Which samples have which modality, where NaN rows do not already say so.
+    present : array-like of bool of shape (n_samples, n_modalities), default=None
+        Which sample has which modality, where NaN rows do not already say so. None reads
+        `Modalities.present`, or looks for NaN rows in other forms.
     same_width : bool, default=True
         Whether all modalities must have the same number of components.
 
@@ -64,14 +66,13 @@ def embeddings(Z, present=None, *, same_width=True):
     _check_equal([len(z) for z in arrays], names, "number of samples")
     if same_width:
         _check_equal([z.shape[1] for z in arrays], names, "number of components")
-    if present is None:
-        present = [~np.isnan(z).all(axis=1) for z in arrays]
-    present, expected = np.asarray(present, dtype=bool), (len(arrays), *map(len, arrays[:1]))
-    if present.shape != expected:
-        raise ValueError(
-            f"present must be of shape (n_modalities, n_samples) = {expected}, got {present.shape}."
-        )
-    for name, z, rows in zip(names, arrays, present, strict=True):
+    if present is None and isinstance(Z, Modalities):
+        present = Z.present
+    elif present is None:
+        present = np.transpose([~np.isnan(z).all(axis=1) for z in arrays])
+    else:
+        present = _check_present(present, (len(arrays[0]) if arrays else 0, len(arrays)))
+    for name, z, rows in zip(names, arrays, present.T, strict=True):
         check_finite(
             z,
             f"embeddings of '{name}'",
@@ -93,7 +94,15 @@ def unpack(Z):
 
 def as_matrix(values, what):
     """2-D array of float64: whole numbers, as of quantised embeddings, would overflow."""
-    values = np.asarray(values, dtype=np.float64)
+    try:
+        if hasattr(values, "iloc"):  # nullable dtypes of pandas mark what is missing as NA
+            values = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"{what} must be dense numbers of shape (n_samples, n_components), got "
+            f"{type(values).__name__}: {exc}"
+        ) from exc
     if values.ndim != 2 or len(values) == 0:
         raise ValueError(
             f"{what} must be of shape (n_samples, n_components) with at least one row, got shape "
@@ -143,6 +152,23 @@ def pair_frame(Z, measure, *, diagonal):
         if len(x):
             values[a, b] = values[b, a] = measure(x, y)
     return pd.DataFrame(values, index=Z.names, columns=Z.names)
+
+
+def _check_present(present, expected):
+    """Return presence as an array of the expected shape, (n_samples, n_modalities)."""
+    present = np.asarray(present, dtype=bool)
+    if present.shape == expected:
+        return present
+    hint = ""
+    if present.shape == expected[::-1]:
+        hint = (
+            " It has the modalities first: pass present.T. Samples come first, as in "
+            "Modalities.present (see CHANGES.md)."
+        )
+    raise ValueError(
+        f"present must be of shape (n_samples, n_modalities) = {expected}, got {present.shape}."
+        f"{hint}"
+    )
 
 
 def _check_equal(values, names, what):

@@ -62,11 +62,11 @@ def cross_modal_accuracy(estimator, probe, X_train, y_train, X_test, y_test, *, 
     train, y_train, test, y_test = _embed_both(estimator, X_train, y_train, X_test, y_test, top_k)
     _check_widths(train, test)
     values = np.full((len(train.names), len(top_k), len(test.names)), np.nan)
-    for m, fitted_on in enumerate(train.present):
+    for m, fitted_on in enumerate(train.present.T):
         if not fitted_on.any():
             continue
         fitted = clone(probe).fit(train.arrays[m][fitted_on], y_train[fitted_on])
-        for n, rows in enumerate(test.present):
+        for n, rows in enumerate(test.present.T):
             values[m, :, n] = _top_k(fitted, test.arrays[n][rows], y_test[rows], top_k)
     columns = pd.MultiIndex.from_product([_labels(top_k), test.names], names=[None, "evaluated on"])
     index = pd.Index(train.names, name="trained on")
@@ -136,9 +136,9 @@ def _embed_both(estimator, X_train, y_train, X_test, y_test, top_k):
     parts = []
     for X, y, part in ((X_train, y_train, "train"), (X_test, y_test, "test")):
         Z, y = embeddings(embed(estimator, X), same_width=False), np.asarray(y)
-        if y.shape != Z.present.shape[1:]:
+        if y.shape != Z.present.shape[:1]:
             raise ValueError(
-                f"y_{part} must hold one class for each of the {Z.present.shape[1]} samples of "
+                f"y_{part} must hold one class for each of the {len(Z.present)} samples of "
                 f"X_{part}, got shape {y.shape}."
             )
         parts += [Z, y]
@@ -162,13 +162,13 @@ def _check_widths(*parts):
 
 def _inputs_of_probes(Z):
     """Yield name, array and usable rows of each modality, of all side by side, of the centroid."""
-    yield from zip(Z.names, Z.arrays, Z.present, strict=True)
-    yield "concatenated", np.hstack(Z.arrays), Z.present.all(axis=0)
+    yield from zip(Z.names, Z.arrays, Z.present.T, strict=True)
+    yield "concatenated", np.hstack(Z.arrays), Z.present.all(axis=1)
     if len({z.shape[1] for z in Z.arrays}) == 1:
-        weights = Z.present[:, :, None]
+        weights = Z.present.T[:, :, None]
         total = np.where(weights, Z.arrays, 0).sum(axis=0)
         count = weights.sum(axis=0)
-        yield "centroid", total / np.maximum(count, 1), Z.present.any(axis=0)
+        yield "centroid", total / np.maximum(count, 1), Z.present.any(axis=1)
 
 
 def _top_k(probe, x, y, top_k):

@@ -121,8 +121,10 @@ def mean_reciprocal_rank(Z, *, present=None):
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
         Embeddings of two or more modalities; NaN rows mark absent ones.
-    present : ndarray of bool of shape (n_modalities, n_samples), default=None
-        Which samples have which modality, where NaN rows do not already say so.
+    present : array-like of bool of shape (n_samples, n_modalities), default=None
+        Which sample has which modality, such as `Modalities.present` of the data, where NaN rows
+        do not already say so. An array with modalities first is refused, except where there are
+        as many samples as modalities: there the two cannot be told apart.
 
     Returns
     -------
@@ -253,7 +255,7 @@ def ranks_of_pairs(Z, pairs):
     # Queries that look for the same rows of a gallery share the products with it.
     groups = {}
     for query, gallery in pairs:
-        rows = Z.present[[*query, gallery]].all(axis=0)
+        rows = Z.present[:, [*query, gallery]].all(axis=1)
         if rows.sum() > 1:
             groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
     found = {}

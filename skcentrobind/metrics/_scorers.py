@@ -135,7 +135,8 @@ class _AlignmentScorer(_Scorer):
         else:
             pairs = [_positions(Z, a, b) for a, b in pairs]
         arrays = [
-            np.where(rows[:, None], z, np.nan) for z, rows in zip(Z.arrays, Z.present, strict=True)
+            np.where(rows[:, None], z, np.nan)
+            for z, rows in zip(Z.arrays, Z.present.T, strict=True)
         ]
         distances = alignment(arrays, alpha=alpha).to_numpy()
         values = [distances[a, b] for (a,), b in pairs]
