@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skcentrobind.metrics._embed import embed
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -11,7 +12,7 @@ from skcentrobind.plotting._axes import (
     new_axes,
     palette,
 )
-from skcentrobind.plotting._inputs import check_embeddings, check_labels, check_names, embed
+from skcentrobind.plotting._inputs import check_embeddings, check_labels, check_names
 from skcentrobind.plotting._projection import check_method, project
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8")
@@ -89,9 +90,9 @@ class EmbeddingDisplay:
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             Data, as the estimator takes them.
         y : array-like of shape (n_samples,), default=None

@@ -3,8 +3,9 @@
 import numpy as np
 
 from skcentrobind.metrics import mutual_information_matrix
+from skcentrobind.metrics._embed import binding_step, embed
 from skcentrobind.plotting._heat_map import draw_heat_map
-from skcentrobind.plotting._inputs import check_embeddings, check_matrix, embed
+from skcentrobind.plotting._inputs import check_embeddings, check_matrix
 
 
 class InformationDisplay:
@@ -72,16 +73,17 @@ class InformationDisplay:
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             Data that was not used in fit.
         X_augmented : like X, default=None
             Other views of the same samples: X with noise, another crop, another recording. None
             leaves the diagonal empty.
         **kwargs
-            Passed to `from_embeddings`; the `temperature` is that of the estimator unless given.
+            Passed to `from_embeddings`. Unless given, the `temperature` is that of the binding
+            transformer after training, the geometric mean if the modalities have their own.
 
         Returns
         -------
@@ -104,9 +106,7 @@ class InformationDisplay:
         """
         Z_augmented = None if X_augmented is None else embed(estimator, X_augmented)
         Z = embed(estimator, X)
-        if hasattr(estimator, "temperature"):
-            kwargs = {"temperature": estimator.temperature, **kwargs}
-        return cls.from_embeddings(Z, Z_augmented, **kwargs)
+        return cls.from_embeddings(Z, Z_augmented, **_trained_temperature(estimator) | kwargs)
 
     @classmethod
     def from_embeddings(
@@ -175,3 +175,14 @@ class InformationDisplay:
         self.ax_, self.figure_ = drawn.ax, drawn.ax.figure
         self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
         return self
+
+
+def _trained_temperature(estimator):
+    """Return the argument `temperature` as a dict, empty if the estimator has none."""
+    found = getattr(binding_step(estimator), "temperature_", None)
+    if found is None:
+        return {}
+    # A learned temperature is trained on a logarithmic scale, on which this is the mean.
+    is_single = not isinstance(found, dict)
+    value = found if is_single else np.exp(np.mean(np.log(list(found.values()))))
+    return {"temperature": float(value)}

@@ -1,19 +1,8 @@
-"""What displays accept: fitted estimators, embeddings in any form, classes."""
+"""What displays accept: embeddings in any form, matrices, names, classes."""
 
 import numpy as np
 
 from skcentrobind._modalities import Modalities
-
-
-def embed(estimator, X):
-    """Embed data with a fitted binding transformer, one array a modality."""
-    if not hasattr(estimator, "transform_modalities"):
-        raise TypeError(
-            f"from_estimator needs an estimator with transform_modalities, got "
-            f"{type(estimator).__name__}. Of a Pipeline pass the binding step, for example "
-            'pipe["bind"], and data that has gone through the steps before it.'
-        )
-    return estimator.transform_modalities(X)
 
 
 def check_embeddings(Z, *, at_least=1):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skcentrobind.metrics._embed import binding_step
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -76,10 +77,11 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with `loss_curve_`. Of a Pipeline pass the step: `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or another estimator with
+            `loss_curve_`.
         label : str, default=None
-            Its name in the legend; the name of its class if None.
+            Name in the legend; the class of the binding transformer if None.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         **kwargs
@@ -101,7 +103,7 @@ class LossCurveDisplay:
         >>> display.lines_["CentroBindTransformer"].get_xdata().tolist()
         [1.0, 2.0, 3.0]
         """
-        estimators = {type(estimator).__name__ if label is None else label: estimator}
+        estimators = [estimator] if label is None else {label: estimator}
         return cls.from_estimators(estimators, ax=ax, **kwargs)
 
     @classmethod
@@ -117,7 +119,8 @@ class LossCurveDisplay:
             were fitted to the same with different seeds: its runs, of which mean and standard
             deviation are drawn.
 
-            In a list, estimators of the same class are runs under the name of the class.
+            In a list, binding transformers of the same class are runs, under the name of the
+            class.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         **kwargs
@@ -135,16 +138,15 @@ class LossCurveDisplay:
         NotFittedError
             If an estimator is not fitted.
         """
+        runs = {}
         if isinstance(estimators, dict):
-            runs = {
-                str(label): list(value) if isinstance(value, list | tuple) else [value]
-                for label, value in estimators.items()
-            }
+            for label, value in estimators.items():
+                some = value if isinstance(value, list | tuple) else [value]
+                runs[str(label)] = [_with_loss_curve(estimator) for estimator in some]
         else:
-            runs = {}
-            for estimator in estimators:
+            for estimator in map(_with_loss_curve, estimators):
                 runs.setdefault(type(estimator).__name__, []).append(estimator)
-        losses = {label: [_loss_curve(e) for e in some] for label, some in runs.items()}
+        losses = {label: [e.loss_curve_ for e in some] for label, some in runs.items()}
         scores = {
             label: [s for s in (getattr(e, "validation_scores_", None) for e in some) if s]
             for label, some in runs.items()
@@ -196,13 +198,17 @@ class LossCurveDisplay:
         return self
 
 
-def _loss_curve(estimator):
-    if not hasattr(type(estimator), "loss_curve_") and not hasattr(estimator, "loss_curve_"):
+def _with_loss_curve(estimator):
+    """Return the estimator that holds the loss curve: the binding step of a pipeline or search."""
+    step = binding_step(estimator)
+    found = estimator if step is None else step
+    # An estimator that is not fitted has the property in its class alone, and says so when read.
+    if not hasattr(type(found), "loss_curve_") and not hasattr(found, "loss_curve_"):
         raise TypeError(
-            f"A loss curve needs estimators with loss_curve_, got {type(estimator).__name__}. Of a "
-            'Pipeline pass the binding step, for example pipe["bind"].'
+            "A loss curve needs estimators with loss_curve_, or pipelines or searches with a "
+            f"binding transformer, got {type(found).__name__}."
         )
-    return estimator.loss_curve_
+    return found
 
 
 def _check_runs(curves, what):

@@ -3,9 +3,10 @@
 import numpy as np
 
 from skcentrobind.metrics import modality_gap
+from skcentrobind.metrics._embed import embed
 from skcentrobind.plotting._axes import LINE_HEIGHT, legend_below, legend_lines, new_axes, palette
 from skcentrobind.plotting._heat_map import draw_heat_map
-from skcentrobind.plotting._inputs import check_choice, check_embeddings, check_matrix, embed
+from skcentrobind.plotting._inputs import check_choice, check_embeddings, check_matrix
 
 
 class ModalityGapDisplay:
@@ -91,9 +92,9 @@ class ModalityGapDisplay:
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             Data, as the estimator takes them.
         **kwargs

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from skcentrobind.metrics._embed import embed
 from skcentrobind.metrics._inputs import embeddings
 from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs
 from skcentrobind.plotting._axes import (
@@ -15,7 +16,7 @@ from skcentrobind.plotting._axes import (
     palette,
 )
 from skcentrobind.plotting._heat_map import draw_heat_map
-from skcentrobind.plotting._inputs import check_choice, check_embeddings, embed
+from skcentrobind.plotting._inputs import check_choice, check_embeddings
 
 # Values of k along a curve, evenly spaced on the logarithmic axis.
 _CURVE_POINTS = 200
@@ -96,11 +97,11 @@ class RetrievalDisplay:
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            Data that was not used in fit, since what was learnt by heart is found at once.
+            Data that was not used in fit: retrieval of training samples overestimates.
         **kwargs
             Passed to `from_embeddings`.
 
