@@ -401,12 +401,13 @@ def test_gaps_are_those_of_the_metric(Z):
     assert ModalityGapDisplay([[0, 1.6], [1.6, 0]]).plot().im_.get_clim() == (0, 1.6)
 
 
-@pytest.mark.parametrize("pair", [None, ("text", "audio"), ("audio", "text")])
+@pytest.mark.parametrize("pair", [None, ("text", "audio"), ("audio", "text"), (-1, 1)])
 def test_projection_is_on_the_line_through_the_means(Z, pair):
     display = ModalityGapDisplay.from_embeddings(Z, pair=pair, kind="projection")
     gaps = modality_gap(Z)
     first, second = display.projections
-    assert pair is None or (first, second) == pair
+    expected_pair = ("audio", "text") if pair == (-1, 1) else pair
+    assert pair is None or (first, second) == expected_pair
     if pair is None:
         assert gaps.loc[first, second] == gaps.to_numpy().max()
     both = [k for k in range(N) if not np.isnan(Z[first][k] + Z[second][k]).any()]
@@ -438,8 +439,14 @@ def test_gap_from_estimator(centro, X):
 def test_unusable_arguments_of_gaps(Z):
     with pytest.raises(ValueError, match="kind must be 'matrix' or 'projection', got 'curve'"):
         ModalityGapDisplay.from_embeddings(Z, kind="curve")
-    with pytest.raises(ValueError, match=r"two different names of \['image', .* got \('text',\)"):
+    with pytest.raises(ValueError, match=r"two modalities of \['image', .* got \('text',\)"):
         ModalityGapDisplay.from_embeddings(Z, pair=("text",))
+    with pytest.raises(ValueError, match=r"two different modalities of .* got \('text', 1\)"):
+        ModalityGapDisplay.from_embeddings(Z, pair=("text", 1))
+    with pytest.raises(ValueError, match=r"pair has modality 'txt'.* Did you mean 'text'\?"):
+        ModalityGapDisplay.from_embeddings(Z, pair=("txt", "image"))
+    with pytest.raises(ValueError, match=r"got 'matrices'\. Did you mean 'matrix'\?"):
+        ModalityGapDisplay.from_embeddings(Z, kind="matrices")
     with pytest.raises(ValueError, match=r"needs projections, got None. Make .* from_estimator"):
         ModalityGapDisplay(np.zeros((2, 2))).plot(kind="projection")
     with pytest.raises(ValueError, match=r"those of two modalities, got \['a'\]"):

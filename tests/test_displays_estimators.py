@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skcentrobind import Modalities, PerModality
 from skcentrobind.metrics import mutual_information_matrix
-from skcentrobind.metrics._embed import binding_step
 from skcentrobind.plotting import (
     EmbeddingDisplay,
     InformationDisplay,
@@ -198,4 +197,3 @@ def test_loss_curves_of_other_estimators(X, y):
     np.testing.assert_array_equal(display.losses["MLPClassifier"], [model.loss_curve_])
     with pytest.raises(TypeError, match="a binding transformer, got Pipeline"):
         LossCurveDisplay.from_estimator(make_pipeline(LogisticRegression()))
-    assert binding_step(make_pipeline("passthrough", LogisticRegression())) is None

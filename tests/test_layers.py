@@ -27,9 +27,9 @@ TABLE = {
     "_apply": ("numpy scipy sklearn", "_items"),
     "_per_modality": ("numpy sklearn", "_modalities _inputs _layout _apply"),
     "_whitening": ("numpy sklearn", ""),
-    "datasets": ("numpy sklearn", "_modalities"),
+    "datasets": ("numpy sklearn", "_modalities _names"),
     "metrics": ("numpy pandas sklearn", "_modalities _names"),
-    "plotting": ("numpy sklearn matplotlib umap", "_modalities metrics"),
+    "plotting": ("numpy sklearn matplotlib umap", "_modalities _names metrics"),
     # torch
     "_sparse_rows": ("torch", ""),
     "_layers": ("torch", "_sparse_rows"),

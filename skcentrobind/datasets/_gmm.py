@@ -1,11 +1,12 @@
 """Modalities of a shared Gaussian mixture, the synthetic data of the CentroBind paper."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from .._modalities import Modalities
+from .._names import is_integer
 
 
 def make_multimodal_gmm(
@@ -160,7 +161,7 @@ def _check_parameters(counts, scales):
     faults = [
         f"{name} must be an integer of at least 1, got {value!r}"
         for name, value in counts.items()
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1
+        if not is_integer(value) or value < 1
     ]
     faults += [
         f"{name} must be a finite number of at least 0, got {value!r}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skcentrobind._modalities import Modalities
-from skcentrobind._names import position_of
+from skcentrobind._names import did_you_mean, is_integer, position_of
 
 
 class Embeddings(NamedTuple):
@@ -36,8 +36,8 @@ class Embeddings(NamedTuple):
         position = position_of(modality, self.names)
         if position is None:
             raise ValueError(
-                f"{what} asks for modality {modality!r}, expected one of {self.names} or a "
-                f"position below {len(self.names)}."
+                f"{what} has modality {modality!r}, expected one of {self.names} or a position "
+                f"below {len(self.names)}.{did_you_mean(modality, self.names)}"
             )
         return position
 
@@ -131,11 +131,6 @@ def check_whole(value, name, least=1):
     """Refuse what is not a whole number, or too small a one."""
     if not is_integer(value) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-
-
-def is_integer(value):
-    """Whether this is a whole number; True and False are not."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def pair_frame(Z, measure, *, diagonal):

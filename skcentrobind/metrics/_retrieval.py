@@ -159,11 +159,6 @@ def mean_over_pairs(Z, summary, pairs=None):
     if pairs is None:
         pairs = all_pairs(len(Z.names))
     values = [summary(ranks) for _, _, ranks in ranks_of_pairs(Z, pairs)]
-    if not values:
-        raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; "
-            f"got {len(Z.names)} modalities."
-        )
     return float(np.mean(values))
 
 
@@ -212,11 +207,6 @@ def retrieval_report(Z, *, ks=(1, 5), subsets=False):
         row = {f"recall@{k}": np.mean(ranks <= k) for k in ks}
         row |= {"mrr": np.mean(1 / ranks), "median_rank": np.median(ranks), "n_samples": len(ranks)}
         rows[" + ".join(Z.names[q] for q in query), Z.names[gallery]] = row
-    if not rows:
-        raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; "
-            f"got {len(Z.names)} modalities."
-        )
     index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
     return pd.DataFrame(list(rows.values()), index=index)
 
@@ -250,7 +240,12 @@ def ranks_of_pairs(Z, pairs):
     Returns
     -------
     found : list of (query, gallery, ranks)
-        For the pairs that at least two samples can answer.
+        For the pairs that at least two samples have in common.
+
+    Raises
+    ------
+    ValueError
+        If there is no such pair.
     """
     # Queries that look for the same rows of a gallery share the products with it.
     groups = {}
@@ -258,6 +253,11 @@ def ranks_of_pairs(Z, pairs):
         rows = Z.present[:, [*query, gallery]].all(axis=1)
         if rows.sum() > 1:
             groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
+    if not groups:
+        raise ValueError(
+            "Retrieval needs at least two modalities that share at least two samples; of "
+            f"{Z.names} none do."
+        )
     found = {}
     for (gallery, _), (rows, queries) in groups.items():
         members = sorted({m for query in queries for m in query})

@@ -5,9 +5,10 @@ import numbers
 
 import numpy as np
 
+from skcentrobind._names import is_integer
 from skcentrobind.metrics._embed import embed
 from skcentrobind.metrics._geometry import alignment, uniformity
-from skcentrobind.metrics._inputs import check_positive, check_whole, embeddings, is_integer
+from skcentrobind.metrics._inputs import check_positive, check_whole, embeddings
 from skcentrobind.metrics._retrieval import mean_over_pairs
 
 

@@ -28,6 +28,16 @@ class HeatMap(NamedTuple):
     colorbar: Any
 
 
+class HeatMapMixin:
+    """Keep the artists of a heat map over the modalities of a display."""
+
+    def _draw_heat_map(self, ax, values, **options):
+        """Draw a matrix with `draw_heat_map`, keep its artists and return the axes."""
+        drawn = draw_heat_map(ax, values, self.names, **options)
+        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
+        return drawn.ax
+
+
 def draw_heat_map(
     ax,
     values,

@@ -4,11 +4,11 @@ import numpy as np
 
 from skcentrobind.metrics import mutual_information_matrix
 from skcentrobind.metrics._embed import binding_step, embed
-from skcentrobind.plotting._heat_map import draw_heat_map
+from skcentrobind.plotting._heat_map import HeatMapMixin
 from skcentrobind.plotting._inputs import check_embeddings, check_matrix
 
 
-class InformationDisplay:
+class InformationDisplay(HeatMapMixin):
     """Heat map of the mutual information between the embeddings of all modalities, in nats.
 
     Off the diagonal stands what two modalities share, on it what a modality keeps of itself under
@@ -163,17 +163,9 @@ class InformationDisplay:
         label = "mutual information in nats"
         if self.limit is not None:
             label += f", limit {self.limit:.2f}"
-        drawn = draw_heat_map(
-            ax,
-            self.information,
-            self.names,
-            label=label,
-            limits=(0, top),
-            axis_labels=("", ""),
-            **kwargs,
-        )
-        self.ax_, self.figure_ = drawn.ax, drawn.ax.figure
-        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
+        options = {"label": label, "limits": (0, top), "axis_labels": ("", ""), **kwargs}
+        self.ax_ = self._draw_heat_map(ax, self.information, **options)
+        self.figure_ = self.ax_.figure
         return self
 
 

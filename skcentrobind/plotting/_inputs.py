@@ -3,6 +3,7 @@
 import numpy as np
 
 from skcentrobind._modalities import Modalities
+from skcentrobind._names import did_you_mean
 
 
 def check_embeddings(Z, *, at_least=1):
@@ -50,7 +51,7 @@ def check_choice(value, options, what):
     """Refuse a value that is not among the options."""
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(map(repr, options[:-1])) + f" or {options[-1]!r}"
-        raise ValueError(f"{what} must be {listed}, got {value!r}.")
+        raise ValueError(f"{what} must be {listed}, got {value!r}.{did_you_mean(value, options)}")
 
 
 def check_labels(y, n_samples):

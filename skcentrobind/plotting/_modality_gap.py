@@ -4,12 +4,13 @@ import numpy as np
 
 from skcentrobind.metrics import modality_gap
 from skcentrobind.metrics._embed import embed
+from skcentrobind.metrics._inputs import embeddings
 from skcentrobind.plotting._axes import LINE_HEIGHT, legend_below, legend_lines, new_axes, palette
-from skcentrobind.plotting._heat_map import draw_heat_map
+from skcentrobind.plotting._heat_map import HeatMapMixin
 from skcentrobind.plotting._inputs import check_choice, check_embeddings, check_matrix
 
 
-class ModalityGapDisplay:
+class ModalityGapDisplay(HeatMapMixin):
     """How far the modalities lie apart in the shared space, and whether two of them overlap.
 
     Make it with `from_estimator` or `from_embeddings`; the parameters here are what these compute.
@@ -127,8 +128,9 @@ class ModalityGapDisplay:
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
             Embeddings of two or more modalities. NaN rows mark samples that lack one, and a pair
             is judged on the samples that have both.
-        pair : tuple of str of length 2, default=None
-            The modalities of ``kind="projection"``; those with the largest gap if None.
+        pair : tuple of str or int of length 2, default=None
+            Names or positions of the modalities of ``kind="projection"``; those with the largest
+            gap if None.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         **kwargs
@@ -148,7 +150,7 @@ class ModalityGapDisplay:
         gaps = modality_gap(Z)
         if pair is None:
             pair = _widest(gaps)
-        return cls(gaps, projections=_project(Z, pair)).plot(ax=ax, **kwargs)
+        return cls(gaps, projections=_project(embeddings(Z), pair)).plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, *, kind="matrix", **kwargs):
         """Draw the matrix or two modalities face to face.
@@ -191,17 +193,14 @@ class ModalityGapDisplay:
         # The distance of a modality to itself would only pull the colours apart.
         values = self.gaps.copy()
         np.fill_diagonal(values, np.nan)
-        drawn = draw_heat_map(
+        return self._draw_heat_map(
             ax,
             values,
-            self.names,
             label="distance between the means",
             limits=(0, max(1.0, np.nanmax(values, initial=0.0))),
             axis_labels=("", ""),
             **kwargs,
         )
-        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
-        return drawn.ax
 
     def _draw_projections(self, ax, **kwargs):
         if self.projections is None:
@@ -241,15 +240,18 @@ def _widest(gaps):
 
 def _project(Z, pair):
     """Positions of two modalities' embeddings along the line through their means."""
-    if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(Z.names):
-        raise ValueError(f"pair must be two different names of {list(Z.names)}, got {pair!r}.")
+    if isinstance(pair, str) or len(pair) != 2:
+        raise ValueError(f"pair must be two modalities of {Z.names}, got {pair!r}.")
+    positions = [Z.position(modality, "pair") for modality in pair]
+    if positions[0] == positions[1]:
+        raise ValueError(f"pair must be two different modalities of {Z.names}, got {pair!r}.")
     # As the gap, on the samples that have both.
-    both = Z.present[:, [Z.names.index(name) for name in pair]].all(axis=1)
-    if not both.any():
+    first, second = Z.shared(*positions)
+    if not len(first):
         raise ValueError(f"No sample has both modalities of pair={pair!r}.")
-    first, second = (np.asarray(Z[name][both], dtype=np.float64) for name in pair)
     centre = (first.mean(axis=0) + second.mean(axis=0)) / 2
     axis = second.mean(axis=0) - first.mean(axis=0)
     # Without a gap there is no line, and everything stands where the means are.
     axis /= np.linalg.norm(axis) or 1.0
-    return {name: (z - centre) @ axis for name, z in zip(pair, (first, second), strict=True)}
+    names = [Z.names[position] for position in positions]
+    return {name: (z - centre) @ axis for name, z in zip(names, (first, second), strict=True)}

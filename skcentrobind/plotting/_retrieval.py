@@ -15,14 +15,14 @@ from skcentrobind.plotting._axes import (
     new_axes,
     palette,
 )
-from skcentrobind.plotting._heat_map import draw_heat_map
+from skcentrobind.plotting._heat_map import HeatMapMixin
 from skcentrobind.plotting._inputs import check_choice, check_embeddings
 
 # Values of k along a curve, evenly spaced on the logarithmic axis.
 _CURVE_POINTS = 200
 
 
-class RetrievalDisplay:
+class RetrievalDisplay(HeatMapMixin):
     """Retrieval from every modality to every other one, as a heat map or as curves.
 
     Make it with `from_estimator` or `from_embeddings`; the parameters here are what these compute.
@@ -148,16 +148,9 @@ class RetrievalDisplay:
         ValueError
             If the embeddings are unusable or no two modalities share two samples.
         """
-        Z = check_embeddings(Z, at_least=2)
-        checked = embeddings(Z)
-        found = ranks_of_pairs(checked, all_pairs(len(checked.names)))
-        ranks = {(checked.names[q], checked.names[g]): r for (q,), g, r in found}
-        if not ranks:
-            raise ValueError(
-                "Retrieval needs at least two modalities that share at least two samples; of "
-                f"{list(Z.names)} none do."
-            )
-        return cls(ranks).plot(ax=ax, **kwargs)
+        Z = embeddings(check_embeddings(Z, at_least=2))
+        found = ranks_of_pairs(Z, all_pairs(len(Z.names)))
+        return cls({(Z.names[q], Z.names[g]): r for (q,), g, r in found}).plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, *, kind="matrix", metric="recall@1", **kwargs):
         """Draw the matrix or the curves.
@@ -206,17 +199,14 @@ class RetrievalDisplay:
             values[self.names.index(query), self.names.index(gallery)] = score(ranks)
         # By chance every rank from 1 to n_samples is as likely as any other.
         chance = np.mean([score(np.arange(1, len(r) + 1)) for r in self.ranks.values()])
-        drawn = draw_heat_map(
+        return self._draw_heat_map(
             ax,
             values,
-            self.names,
             label=f"{metric} (chance {chance:.2g})",
             limits=(0, 1),
             axis_labels=("gallery", "query"),
             **kwargs,
         )
-        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
-        return drawn.ax
 
     def _draw_curves(self, ax, metric, **kwargs):
         queries = [n for n in self.names if any(n == query for query, _ in self.ranks)]
