@@ -304,7 +304,7 @@ holey = np.array([[1.0, 0, 0], [np.nan] * 3, [0, np.inf, 0]])
     ("Z", "words"),
     [
         ([ok, ok[:2]], ["same number of samples", "[3, 2]", "modality1"]),
-        ({"a": ok, "b": holey}, ["embeddings of 'b'", "1 of 3 rows, first in row 2", "of NaN"]),
+        ({"a": ok, "b": holey}, ["embeddings of 'b'", "1 of 3 rows, first in row 2", "with NaN"]),
         ([ok, ok[0]], ["'modality1'", "got shape (3,)"]),
     ],
 )

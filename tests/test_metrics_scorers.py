@@ -165,7 +165,7 @@ def test_pickles_and_reads_as_written():
         ({"pairs": []}, ["at least one pair"]),
         ({"pairs": [("a", "a")]}, ["must differ", "('a', 'a')"]),
         ({"pairs": [(("a", "b"), "b")]}, ["must differ"]),
-        ({"pairs": [((), "b")]}, ["must differ"]),
+        ({"pairs": [((), "b")]}, ["at least one modality", "((), 'b')"]),
         ({"pairs": [(1.5, "b")]}, ["names or positions", "1.5"]),
     ],
 )

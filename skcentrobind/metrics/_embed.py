@@ -1,12 +1,14 @@
-"""Embeddings from whatever can make them: a binding transformer, a pipeline, another library."""
+"""Embed samples with a binding transformer, a pipeline, a search or another library."""
+
+from typing import Any
 
 from sklearn.exceptions import NotFittedError
 
 from skcentrobind._modalities import Modalities
-from skcentrobind.metrics._inputs import unpack
+from skcentrobind.metrics._inputs import EmbeddingsLike, unpack
 
 
-def embed(estimator, X):
+def embed(estimator: Any, X: Any) -> EmbeddingsLike:
     """Embed samples with any fitted estimator.
 
     Parameters
@@ -21,7 +23,7 @@ def embed(estimator, X):
 
     Returns
     -------
-    Z : Modalities, list or dict
+    Z : Modalities, list or dict of arrays of shape (n_samples, n_components)
         Embeddings.
 
     Raises
@@ -42,7 +44,7 @@ def embed(estimator, X):
     return _embed_with_transform(estimator, X)
 
 
-def binding_step(estimator):
+def binding_step(estimator: Any) -> Any:
     """Find the binding transformer in a pipeline or search.
 
     Parameters
@@ -68,12 +70,12 @@ def binding_step(estimator):
     return next((step for step in found if step is not None), None)
 
 
-def _is_search(estimator):
+def _is_search(estimator: object) -> bool:
     # Some estimators other than searches, such as LogisticRegressionCV, have `refit` as well.
     return hasattr(estimator, "refit") and hasattr(estimator, "estimator")
 
 
-def _best_estimator(search):
+def _best_estimator(search: Any) -> Any:
     if not hasattr(search, "best_estimator_"):
         raise NotFittedError(
             f"This {type(search).__name__} has no best_estimator_; fit it with refit=True, or with "
@@ -82,7 +84,7 @@ def _best_estimator(search):
     return search.best_estimator_
 
 
-def _embed_with_steps(pipeline, X):
+def _embed_with_steps(pipeline: Any, X: Any) -> EmbeddingsLike:
     for _, step in pipeline.steps:
         if step is None or step == "passthrough":
             continue
@@ -98,7 +100,7 @@ def _embed_with_steps(pipeline, X):
     )
 
 
-def _embed_with_transform(model, X):
+def _embed_with_transform(model: Any, X: Any) -> Modalities:
     """Embed with a model of another library, whose `transform` maps a list to a list."""
     kind = type(model).__name__
     if not hasattr(model, "transform"):
