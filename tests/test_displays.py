@@ -179,7 +179,7 @@ def test_curves_are_recall_at_every_k(Z):
     assert display.ax_.get_xscale() == "log"
     assert display.im_ is display.text_ is display.colorbar_ is None
     legend = [t.get_text() for t in display.ax_.get_legend().get_texts()]
-    assert legend == ["image asks", "text asks", "audio asks", "chance"]
+    assert legend == ["query: image", "query: text", "query: audio", "chance"]
 
 
 def test_a_pair_has_one_line_each_way_and_options_reach_it():
@@ -379,7 +379,7 @@ def test_information_from_estimator(centro, X):
     ("values", "names", "message"),
     [
         ([[1.0, 2.0]], None, r"of shape \(n_modalities, n_modalities\), got \(1, 2\)"),
-        (np.eye(2), ["a"], r"one name a modality, 2, got 1: \['a'\]"),
+        (np.eye(2), ["a"], r"one name per modality, 2, got 1: \['a'\]"),
     ],
 )
 @pytest.mark.parametrize("display", [InformationDisplay, ModalityGapDisplay])

@@ -87,7 +87,7 @@ def embeddings(
         rows = Z.present
     else:
         rows = np.transpose([~np.isnan(z).all(axis=1) for z in arrays])
-    advice = "Where a sample lacks the modality, fill its whole row with NaN."
+    advice = "If the modality is missing in a sample, fill its whole row with NaN."
     for name, z, among in zip(names, arrays, rows.T, strict=True):
         check_finite(z, f"embeddings of {name!r}", advice, among)
     return Embeddings(names, arrays, rows)

@@ -1,4 +1,4 @@
-"""Measure cross-modal retrieval: does a sample's embedding in one modality find it in another?"""
+"""Measure cross-modal retrieval: find a sample in one modality by its embedding in another."""
 
 from __future__ import annotations
 
