@@ -48,7 +48,7 @@ def unit(rng, *shape):
 
 @st.composite
 def embeddings(draw):
-    """Three modalities, some rows absent, lengths of any size."""
+    """Three modalities, some rows missing, lengths of any size."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = 3, draw(st.integers(1, 12)), draw(st.integers(1, 4))
     Z = unit(rng, *shape) * draw(st.sampled_from([1.0, 0.1, 3.0]))

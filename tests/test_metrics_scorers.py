@@ -72,7 +72,7 @@ def test_pairs_by_name_position_and_subset(centro, X):
     assert scorer(bind, X) == pytest.approx(-distances.mean(), rel=1e-5)
 
 
-def test_absent_modalities(centro, gappy):
+def test_missing_modalities(centro, gappy):
     bind = centro().fit(gappy)
     Z = bind.transform_modalities(gappy)
     assert SCORERS["mrr"](bind, gappy) == pytest.approx(mean_reciprocal_rank(Z))

@@ -61,7 +61,7 @@ def test_every_form_of_embeddings_gives_the_same_picture(Z, y, form):
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
-def test_absent_embeddings_are_left_out(Z, y, method):
+def test_missing_embeddings_are_left_out(Z, y, method):
     display = EmbeddingDisplay.from_embeddings(Z, y, method=method, random_state=0)
     assert drawn(display) == {"image": N, "text": N - 2, "audio": N}
     np.testing.assert_array_equal(np.isfinite(display.points).all(axis=2), Z.present.T)

@@ -1,4 +1,4 @@
-"""Embeddings in any form, checked once: names, arrays, and which sample has which modality."""
+"""Check embeddings in any form, once: names, arrays, and which sample has which modality."""
 
 from __future__ import annotations
 
