@@ -1,5 +1,35 @@
 """Which modality a name, a position, or an entry of a list or dict belongs to."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from numbers import Integral
+
+
+def is_integer(value: object) -> bool:
+    """Return whether a value is a whole number, of Python or numpy; True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def did_you_mean(word: object, candidates: Iterable[object]) -> str:
+    """Return the end of an error message about a word that is none of the candidates.
+
+    Parameters
+    ----------
+    word : object
+        What was given. Only a str can be misspelt: anything else gets no hint.
+    candidates : iterable of object
+        What is possible.
+
+    Returns
+    -------
+    hint : str
+        " Did you mean 'x'?", or "" if no candidate is close.
+    """
+    if not isinstance(word, str):
+        return ""
+    close = get_close_matches(word, [str(candidate) for candidate in candidates], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
 
 def is_index(value):
     """Whether a value can stand for a position."""

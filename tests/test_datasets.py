@@ -274,7 +274,7 @@ def test_gmm_names_every_fault_at_once():
      ["low", "low", "high"], [[0.1], [0.2, 0.3], [0.4]]],
 )  # fmt: skip
 def test_gmm_rejects_bad_qualities(qualities):
-    message = "qualities must be 3 numbers between 0 and 1, one a modality; got "
+    message = "qualities must be 3 numbers between 0 and 1, one per modality; got "
     with pytest.raises(ValueError, match=re.escape(message + repr(qualities))):
         make_multimodal_gmm(10, n_modalities=3, qualities=qualities)
 

@@ -179,7 +179,7 @@ def test_curves_are_recall_at_every_k(Z):
     assert display.ax_.get_xscale() == "log"
     assert display.im_ is display.text_ is display.colorbar_ is None
     legend = [t.get_text() for t in display.ax_.get_legend().get_texts()]
-    assert legend == ["image asks", "text asks", "audio asks", "chance"]
+    assert legend == ["query: image", "query: text", "query: audio", "chance"]
 
 
 def test_a_pair_has_one_line_each_way_and_options_reach_it():
@@ -216,7 +216,7 @@ def test_retrieval_from_estimator(centro, X):
     display = RetrievalDisplay.from_estimator(bind, X[30:], metric="mrr", values_format=".6f")
     mean = np.nanmean(written(display))
     assert mean == pytest.approx(bind.score(X[30:]), abs=1e-5)
-    with pytest.raises(TypeError, match=r"transform_modalities, got list.*pipe\[\"bind\"\]"):
+    with pytest.raises(TypeError, match=r"list has neither transform_modalities nor transform; .*"):
         RetrievalDisplay.from_estimator([], X)
 
 
@@ -313,7 +313,7 @@ def test_legend_and_scale_of_the_scores_fit_the_figure():
 
 
 def test_unusable_loss_curves():
-    with pytest.raises(TypeError, match=r"with loss_curve_, got dict.*pipe\[\"bind\"\]"):
+    with pytest.raises(TypeError, match=r"with loss_curve_, or pipelines or searches .*, got dict"):
         LossCurveDisplay.from_estimator({})
     with pytest.raises(NotFittedError, match="not fitted"):
         LossCurveDisplay.from_estimator(CentroBindTransformer())
@@ -379,7 +379,7 @@ def test_information_from_estimator(centro, X):
     ("values", "names", "message"),
     [
         ([[1.0, 2.0]], None, r"of shape \(n_modalities, n_modalities\), got \(1, 2\)"),
-        (np.eye(2), ["a"], r"one name a modality, 2, got 1: \['a'\]"),
+        (np.eye(2), ["a"], r"one name per modality, 2, got 1: \['a'\]"),
     ],
 )
 @pytest.mark.parametrize("display", [InformationDisplay, ModalityGapDisplay])
@@ -401,12 +401,13 @@ def test_gaps_are_those_of_the_metric(Z):
     assert ModalityGapDisplay([[0, 1.6], [1.6, 0]]).plot().im_.get_clim() == (0, 1.6)
 
 
-@pytest.mark.parametrize("pair", [None, ("text", "audio"), ("audio", "text")])
+@pytest.mark.parametrize("pair", [None, ("text", "audio"), ("audio", "text"), (-1, 1)])
 def test_projection_is_on_the_line_through_the_means(Z, pair):
     display = ModalityGapDisplay.from_embeddings(Z, pair=pair, kind="projection")
     gaps = modality_gap(Z)
     first, second = display.projections
-    assert pair is None or (first, second) == pair
+    expected_pair = ("audio", "text") if pair == (-1, 1) else pair
+    assert pair is None or (first, second) == expected_pair
     if pair is None:
         assert gaps.loc[first, second] == gaps.to_numpy().max()
     both = [k for k in range(N) if not np.isnan(Z[first][k] + Z[second][k]).any()]
@@ -438,8 +439,14 @@ def test_gap_from_estimator(centro, X):
 def test_unusable_arguments_of_gaps(Z):
     with pytest.raises(ValueError, match="kind must be 'matrix' or 'projection', got 'curve'"):
         ModalityGapDisplay.from_embeddings(Z, kind="curve")
-    with pytest.raises(ValueError, match=r"two different names of \['image', .* got \('text',\)"):
+    with pytest.raises(ValueError, match=r"two modalities of \['image', .* got \('text',\)"):
         ModalityGapDisplay.from_embeddings(Z, pair=("text",))
+    with pytest.raises(ValueError, match=r"two different modalities of .* got \('text', 1\)"):
+        ModalityGapDisplay.from_embeddings(Z, pair=("text", 1))
+    with pytest.raises(ValueError, match=r"pair has modality 'txt'.* Did you mean 'text'\?"):
+        ModalityGapDisplay.from_embeddings(Z, pair=("txt", "image"))
+    with pytest.raises(ValueError, match=r"got 'matrices'\. Did you mean 'matrix'\?"):
+        ModalityGapDisplay.from_embeddings(Z, kind="matrices")
     with pytest.raises(ValueError, match=r"needs projections, got None. Make .* from_estimator"):
         ModalityGapDisplay(np.zeros((2, 2))).plot(kind="projection")
     with pytest.raises(ValueError, match=r"those of two modalities, got \['a'\]"):

@@ -48,7 +48,7 @@ def unit(rng, *shape):
 
 @st.composite
 def embeddings(draw):
-    """Three modalities, some rows absent, lengths of any size."""
+    """Three modalities, some rows missing, lengths of any size."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = 3, draw(st.integers(1, 12)), draw(st.integers(1, 4))
     Z = unit(rng, *shape) * draw(st.sampled_from([1.0, 0.1, 3.0]))
@@ -304,7 +304,7 @@ holey = np.array([[1.0, 0, 0], [np.nan] * 3, [0, np.inf, 0]])
     ("Z", "words"),
     [
         ([ok, ok[:2]], ["same number of samples", "[3, 2]", "modality1"]),
-        ({"a": ok, "b": holey}, ["embeddings of 'b'", "1 of 3 rows, first in row 2", "of NaN"]),
+        ({"a": ok, "b": holey}, ["embeddings of 'b'", "1 of 3 rows, first in row 2", "with NaN"]),
         ([ok, ok[0]], ["'modality1'", "got shape (3,)"]),
     ],
 )

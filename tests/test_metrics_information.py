@@ -65,7 +65,7 @@ def test_information_equals_loops(seed, t, batch_size):
         if (a, b) not in usable:
             assert np.isnan(found.iloc[a, b])
             continue
-        # (a, b) and (b, a) are the same batches, whichever asks.
+        # (a, b) and (b, a) are the same batches, whichever is the query.
         rows = usable[a, b]
         other = augmented if a == b else Z
         expected = information_by_hand(Z[a][rows], other[b][rows], t, batch)

@@ -19,7 +19,7 @@ TABLES = [cross_modal_accuracy, probe_accuracy]
 
 
 def draw(seed=0, n_classes=4, missing=0.0, n_samples=60):
-    """Train and test embeddings that meet in one space, and their classes."""
+    """Train and test embeddings of one space, and their classes."""
     world = np.random.default_rng(0)
     centres = world.normal(size=(n_classes, 3))
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import (
@@ -299,12 +300,60 @@ def test_order_of_modalities_does_not_matter():
 def test_present_instead_of_nan(dtype):
     rng = np.random.default_rng(0)
     Z = unit(rng, 3, 20, 4)
-    present = rng.random((3, 20)) < 0.6
-    gappy = np.where(present[..., None], Z, np.nan)
+    present = rng.random((20, 3)) < 0.6
+    gappy = np.where(present.T[..., None], Z, np.nan)
     given = present.astype(dtype)
     assert mean_reciprocal_rank(Z, present=given) == mean_reciprocal_rank(gappy)
-    zeros = np.where(present[..., None], Z, 0)
+    zeros = np.where(present.T[..., None], Z, 0)
     assert mean_reciprocal_rank(zeros, present=given) == mean_reciprocal_rank(gappy)
+
+
+def test_presence_of_the_data_fits_the_embeddings():
+    Z = unit(np.random.default_rng(0), 3, 20, 4)
+    rows = np.random.default_rng(1).random((3, 20, 1)) < 0.6
+    X = Modalities(list(np.where(rows, Z, np.nan)))
+    value = mean_reciprocal_rank(Z, present=X.present)
+    assert value == mean_reciprocal_rank(X) == mean_reciprocal_rank(X, present=X.present)
+
+
+def test_presence_with_as_many_samples_as_modalities():
+    # Both orientations have this shape, so a transposed one would go unnoticed.
+    Z = unit(np.random.default_rng(0), 4, 4, 3)
+    present = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]], dtype=bool)
+    expected = []
+    for query, gallery in itertools.permutations(range(4), 2):
+        both = [k for k in range(4) if present[k, query] and present[k, gallery]]
+        if len(both) > 1:
+            ranks = ranks_by_hand(Z[query][both], Z[gallery][both])
+            expected.append(statistics.fmean(1 / r for r in ranks))
+    assert mean_reciprocal_rank(Z, present=present) == pytest.approx(statistics.fmean(expected))
+    assert mean_reciprocal_rank(Z, present=present.T) != pytest.approx(statistics.fmean(expected))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (5, 4)])
+def test_presence_with_the_modalities_first_is_refused(shape):
+    n_samples, n_modalities = shape
+    Z = unit(np.random.default_rng(0), n_modalities, n_samples, 3)
+    with pytest.raises(ValueError) as info:
+        mean_reciprocal_rank(Z, present=np.ones(shape[::-1]))
+    for words in (f"= {shape}, got {shape[::-1]}.", "pass present.T", "CHANGES.md"):
+        assert words in str(info.value)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_every_mark_of_a_missing_row_counts(missing):
+    Z = unit(np.random.default_rng(0), 2, 6, 3)
+    gappy = Z.copy()
+    gappy[0, 2] = np.nan
+    marked = Z[0].astype(object)
+    marked[2] = missing
+    frame = pd.DataFrame(marked)
+    expected = mean_reciprocal_rank(list(gappy))
+    forms = [frame.astype("Float64")] + [frame] * (missing is not pd.NA)
+    forms += [marked] * (missing is not pd.NA)
+    for form in forms:
+        assert mean_reciprocal_rank(Modalities([form, Z[1]])) == expected
+        assert mean_reciprocal_rank([form, Z[1]]) == expected
 
 
 # --- refusals -----------------------------------------------------------------------------
@@ -326,21 +375,23 @@ holey = np.array([[1.0, 0, 0], [np.nan] * 3, [0, np.inf, 0]])
         (lambda: recall_at_k(ok, ok, k=0), ["k must be a whole number of at least 1, got 0"]),
         (lambda: recall_at_k(ok, ok, k=1.5), ["k must be a whole number", "got 1.5"]),
         (lambda: retrieval_report([ok, ok], ks=[1, 0]), ["k must be a whole number", "got 0"]),
-        (lambda: retrieval_report([ok]), ["at least two modalities", "got 1 modalities"]),
+        (lambda: retrieval_report([ok]), ["at least two modalities", "of ['modality0'] none"]),
         (lambda: retrieval_report([ok, holey]), ["'modality1'", "first in row 2"]),
         (lambda: retrieval_ranks([ok, holey], ok), ["queries of 'modality1'", "2 of 3 rows"]),
         (lambda: retrieval_ranks({"a": ok, "b": ok[:2]}, ok), ["same shape", "(2, 3)"]),
-        (lambda: mean_reciprocal_rank([ok]), ["at least two modalities", "got 1 modalities"]),
-        (lambda: mean_reciprocal_rank([]), ["got 0 modalities"]),
+        (lambda: mean_reciprocal_rank([ok]), ["at least two modalities", "of ['modality0'] none"]),
+        (lambda: mean_reciprocal_rank([]), ["of [] none do"]),
         (lambda: mean_reciprocal_rank([ok[:1], ok[:1]]), ["share at least two samples"]),
         (lambda: mean_reciprocal_rank(ok), ["'modality0'", "got shape (3,)"]),
         (lambda: mean_reciprocal_rank({"a": ok, "b": ok[:2]}), ["[3, 2] for ['a', 'b']"]),
         (lambda: retrieval_report([ok, ok[:2]]), ["same number of samples"]),
         (lambda: retrieval_report([ok, ok[:, :2]]), ["same number of components", "[3, 2]"]),
         (
-            lambda: mean_reciprocal_rank([ok, ok], present=np.ones((3, 2))),
-            ["(n_modalities, n_samples) = (2, 3), got (3, 2)"],
+            lambda: mean_reciprocal_rank([ok, ok], present=np.ones((3, 3))),
+            ["(n_samples, n_modalities) = (3, 2), got (3, 3)."],
         ),
+        (lambda: retrieval_report([sparse.csr_array(ok), ok]), ["dense numbers", "csr_array"]),
+        (lambda: retrieval_report([[["a"]] * 3, ok]), ["'modality0' must be dense numbers"]),
     ],
 )
 def test_refusals(call, words):

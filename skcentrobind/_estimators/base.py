@@ -153,7 +153,7 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         check_enough_samples(checked, "score")
         if self.n_modalities_ > 1:
             blocks = self._encode_all(checked, present)
-            return mean_reciprocal_rank(blocks, present=present.T)
+            return mean_reciprocal_rank(blocks, present=present)
         z, z_augmented = self.net_.embed(self._to_data(checked, present))
         return mean_reciprocal_rank([z_augmented[0], z[0]])
 

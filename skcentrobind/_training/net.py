@@ -151,10 +151,10 @@ class BindNet(NeuralNet):
         y_pred = self.infer(batch[0], generator)
         loss = self.criterion_(*y_pred, generator)
         z, z_augmented = (self.criterion_.shared(t).cpu().numpy() for t in y_pred[:2])
-        present = None if y_pred[2] is None else y_pred[2].cpu().numpy()
+        present = None if y_pred[2] is None else y_pred[2].cpu().numpy().T
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
-            present = None if present is None else present.repeat(2, axis=0)
+            present = None if present is None else present.repeat(2, axis=1)
         self.history.record_batch("valid_score", mean_reciprocal_rank(z, present=present))
         return {"loss": loss, "y_pred": y_pred}
 

@@ -1,6 +1,6 @@
-"""Data to bind: a generator with known structure, and real handwritten digits.
+"""Generate data with known structure, or load real handwritten digits.
 
-Loads without torch.
+Importing this package does not import torch.
 """
 
 from ._gmm import make_multimodal_gmm

@@ -1,8 +1,10 @@
-"""Handwritten digits in six feature sets, shipped with the package."""
+"""Load handwritten digits in six feature sets, shipped with the package."""
 
 from importlib.resources import files
+from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from .._data.modalities import Modalities
@@ -10,14 +12,24 @@ from .._data.modalities import Modalities
 _NAMES = ("fou", "fac", "kar", "pix", "zer", "mor")
 
 
-def load_multiple_features(*, return_X_y=False):
-    """Load the Multiple Features data: handwritten digits described six times.
+@overload
+def load_multiple_features(*, return_X_y: Literal[False] = False) -> Bunch: ...
+@overload
+def load_multiple_features(
+    *, return_X_y: Literal[True]
+) -> tuple[Modalities, NDArray[np.int64]]: ...
+@overload
+def load_multiple_features(*, return_X_y: bool) -> Bunch | tuple[Modalities, NDArray[np.int64]]: ...
+def load_multiple_features(
+    *, return_X_y: bool = False
+) -> Bunch | tuple[Modalities, NDArray[np.int64]]:
+    """Load the Multiple Features data: handwritten digits in six feature sets.
 
-    2000 digits, 200 of each class, cut from Dutch utility maps. Row k is the same digit in all six
-    feature sets:
+    2000 digits, 200 per class, extracted from Dutch utility maps. Row k is the same digit in all
+    six feature sets:
 
     ==== ======== =====================================================
-    name features what
+    name features description
     ==== ======== =====================================================
     fou  76       Fourier coefficients of the character shape
     fac  216      profile correlations
@@ -27,7 +39,7 @@ def load_multiple_features(*, return_X_y=False):
     mor  6        morphological features
     ==== ======== =====================================================
 
-    The rows are sorted by digit, so shuffle when splitting. The data is a file of the package:
+    The rows are sorted by digit, so shuffle when splitting. The data is part of the package:
     nothing is downloaded.
 
     Parameters
@@ -47,7 +59,7 @@ def load_multiple_features(*, return_X_y=False):
         target_names : ndarray of shape (10,)
             The names of the classes, "0" to "9".
         feature_names : dict of str to list of str
-            For each feature set the names of its columns: "fou_0", "fou_1", ...
+            Column names of each feature set: "fou_0", "fou_1", ...
         DESCR : str
             Description, citation and licence.
 
@@ -56,11 +68,11 @@ def load_multiple_features(*, return_X_y=False):
 
     See Also
     --------
-    make_multimodal_gmm : Generate data of which the structure is known.
+    make_multimodal_gmm : Generate data with known structure.
 
     Notes
     -----
-    The data may be used under the licence CC BY 4.0 if its source [1]_ is named.
+    The data may be used under the licence CC BY 4.0, which requires naming its source [1]_.
 
     References
     ----------
@@ -96,13 +108,14 @@ def load_multiple_features(*, return_X_y=False):
     )
 
 
-def _decode(stored, name):
+def _decode(stored: Any, name: str) -> NDArray[np.float64]:
     """Return one feature set from its decimal digits and its decimal places.
 
-    No number of the source has more than five significant digits. Both parts of the fraction
-    digits / 10**places are exact in float64 and the division rounds once, as reading the number
-    from text does, so the result is the number of the source to the last bit.
+    No number of the source has more than five significant digits. Numerator and denominator of
+    digits / 10**places are exact in float64 and the division rounds once, as parsing the number
+    from text does, so the result equals the number of the source to the last bit.
     """
     planes = stored[f"{name}_digits"]  # (n_bytes, n_samples, n_features)
     digits = np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view(f"<i{len(planes)}")[..., 0]
-    return digits / 10 ** stored[f"{name}_places"].astype(np.int64)
+    values: NDArray[np.float64] = digits / 10 ** stored[f"{name}_places"].astype(np.int64)
+    return values

@@ -1,4 +1,4 @@
-"""Measures of a shared space, on plain arrays: no torch is imported."""
+"""Measure a shared space; importing this package does not import torch."""
 
 from skcentrobind.metrics._geometry import (
     alignment,

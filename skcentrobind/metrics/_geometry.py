@@ -1,23 +1,39 @@
-"""Where the embeddings lie: together for one sample, apart for others, using all directions?"""
+"""Measure the shared space: alignment, uniformity, effective rank, modality gap, similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skcentrobind.metrics._inputs import check_positive, embeddings, pair_frame
+from skcentrobind.metrics._inputs import (
+    Embeddings,
+    EmbeddingsLike,
+    Floats,
+    check_positive,
+    embeddings,
+    pair_frame,
+)
 
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+# Rows whose distances are in memory at the same time.
 _BLOCK = 1024
 
 
-def alignment(Z, *, alpha=2):
-    r"""Distance between the embeddings of one sample, for every pair of modalities.
+def alignment(Z: EmbeddingsLike, *, alpha: float = 2) -> DataFrame:
+    r"""Measure the distance between the embeddings of a sample, for every pair of modalities.
 
     The mean over the samples of :math:`\|z_{l,k} - z_{m,k}\|^\alpha`. Unrelated unit-length
-    embeddings without a mean have 2 for ``alpha=2``. A collapsed space has 0: read it together with
-    `uniformity`.
+    embeddings with zero mean have 2 for ``alpha=2``. A collapsed space has 0: read it together
+    with `uniformity`.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones, and a pair is judged on the samples that have both.
+        Embeddings; NaN rows mark missing ones; each pair uses the samples that have both.
     alpha : float, default=2
         Power of the distance.
 
@@ -43,25 +59,25 @@ def alignment(Z, *, alpha=2):
     return pair_frame(embeddings(Z), lambda x, y: _mean_distance(x - y, alpha), diagonal=0.0)
 
 
-def centroid_alignment(Z, *, alpha=2):
-    r"""Distance of every modality's embedding of a sample from the centroid of the sample.
+def centroid_alignment(Z: EmbeddingsLike, *, alpha: float = 2) -> Series:
+    r"""Measure the distance of every modality's embedding of a sample from the sample's centroid.
 
-    The mean over the samples of :math:`\|z_{m,k} - a_k\|^\alpha` with the centroid :math:`a_k` of
-    the embeddings that sample k has. Unrelated unit-length embeddings of M modalities without a
-    mean have 1 - 1/M for ``alpha=2``.
+    The mean over the samples of :math:`\|z_{m,k} - a_k\|^\alpha`, where :math:`a_k` is the
+    centroid of the embeddings that sample k has. Unrelated unit-length embeddings of M modalities
+    with zero mean have 1 - 1/M for ``alpha=2``.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones. Samples with a single modality, which would be their
-        own centroid, are left out.
+        Embeddings; NaN rows mark missing ones. Samples with a single modality, which would be
+        their own centroid, are left out.
     alpha : float, default=2
         Power of the distance.
 
     Returns
     -------
     distances : Series of shape (n_modalities,)
-        At least 0, lower is better; NaN for a modality that no sample has beside another one.
+        At least 0, lower is better; NaN for a modality that no sample has together with another.
 
     Examples
     --------
@@ -72,38 +88,38 @@ def centroid_alignment(Z, *, alpha=2):
     import pandas as pd
 
     check_positive(alpha, "alpha")
-    Z = embeddings(Z)
-    count = Z.present.sum(axis=0)
+    checked = embeddings(Z)
+    count = checked.present.sum(axis=1)
     values = []
-    for z, present in zip(Z.arrays, Z.present, strict=True):
+    for z, present in zip(checked.arrays, checked.present.T, strict=True):
         rows = present & (count > 1)
-        centre = sum(
-            np.where(p[rows, None], a[rows], 0) for a, p in zip(Z.arrays, Z.present, strict=True)
-        )
-        centre = centre / count[rows, None]
+        total = np.zeros((rows.sum(), z.shape[1]))
+        for other, has in zip(checked.arrays, checked.present.T, strict=True):
+            total += np.where(has[rows, None], other[rows], 0)
+        centre = total / count[rows, None]
         values.append(_mean_distance(z[rows] - centre, alpha) if rows.any() else np.nan)
-    return pd.Series(values, index=Z.names)
+    return pd.Series(values, index=checked.names)
 
 
-def uniformity(Z, *, t=2):
-    r"""How evenly the embeddings are spread over the sphere.
+def uniformity(Z: EmbeddingsLike, *, t: float = 2) -> Series:
+    r"""Measure how evenly the embeddings are spread over the sphere.
 
-    :math:`\log \mathrm{mean}_{j<k} \exp(-t \|z_j - z_k\|^2)`, within every modality and over all
-    embeddings of all modalities together. Unit-length embeddings that are spread evenly over the
-    sphere in d dimensions have :math:`\log {}_0F_1(d/2;\, t^2) - 2t`, about -3.88 for d = 64 and
-    ``t=2``; a collapsed space has 0. The time grows with the square of the samples.
+    :math:`\log \mathrm{mean}_{j<k} \exp(-t \|z_j - z_k\|^2)`, within every modality and over the
+    embeddings of all modalities together. Unit-length embeddings spread evenly over the sphere in
+    d dimensions have :math:`\log {}_0F_1(d/2;\, t^2) - 2t`, about -3.88 for d = 64 and ``t=2``; a
+    collapsed space has 0. Computing time grows with the square of the number of samples.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones, which are left out.
+        Embeddings; NaN rows mark missing ones, which are left out.
     t : float, default=2
         Sharpness of the Gaussian kernel.
 
     Returns
     -------
     values : Series of shape (n_modalities + 1,)
-        One for each modality and, last, one under "pooled"; at most 0, lower is more uniform. NaN
+        One per modality and, last, one under "pooled"; at most 0, lower is more uniform. NaN
         where there are fewer than two embeddings.
 
     References
@@ -121,24 +137,24 @@ def uniformity(Z, *, t=2):
     return _with_pooled(embeddings(Z), lambda z: _uniformity(z, t), min_samples=2)
 
 
-def effective_rank(Z):
-    r"""Number of directions that the embeddings use.
+def effective_rank(Z: EmbeddingsLike) -> Series:
+    r"""Estimate the number of directions that the embeddings use.
 
     :math:`\exp H(\sigma / \sum \sigma)`, where :math:`\sigma` are the singular values of the
-    embeddings as they are, not centred, and H is the entropy. 1 if all lie on one line through the
-    origin, as in a collapsed space; at most the number of components, which evenly spread
-    embeddings approach.
+    embeddings, which are not centred, and H is the entropy. 1 if all embeddings lie on one line
+    through the origin, as in a collapsed space; at most the number of components, which evenly
+    spread embeddings approach.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones, which are left out.
+        Embeddings; NaN rows mark missing ones, which are left out.
 
     Returns
     -------
     ranks : Series of shape (n_modalities + 1,)
-        One for each modality and, last, one for all embeddings together under "pooled". NaN where
-        there is no embedding other than zero.
+        One per modality and, last, one for all embeddings together under "pooled". NaN where all
+        embeddings are zero or missing.
 
     References
     ----------
@@ -154,17 +170,18 @@ def effective_rank(Z):
     return _with_pooled(embeddings(Z), _effective_rank, min_samples=1)
 
 
-def modality_gap(Z):
-    r"""Distance between the mean embeddings of two modalities.
+def modality_gap(Z: EmbeddingsLike) -> DataFrame:
+    r"""Measure the distance between the mean embeddings of two modalities.
 
     :math:`\|\mathrm{mean}_k z_{l,k} - \mathrm{mean}_k z_{m,k}\|`, between 0 and 2 for unit-length
-    embeddings. Unrelated evenly spread embeddings of n samples have about
-    :math:`\sqrt{2 / n}`. A small gap is no merit by itself: it says nothing about single samples.
+    embeddings. Unrelated, evenly spread embeddings of n samples have about
+    :math:`\sqrt{2 / n}`. A small gap alone does not make a good space: it says nothing about
+    individual samples.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones, and a pair is judged on the samples that have both.
+        Embeddings; NaN rows mark missing ones; each pair uses the samples that have both.
 
     Returns
     -------
@@ -186,28 +203,28 @@ def modality_gap(Z):
     """
     return pair_frame(
         embeddings(Z),
-        lambda x, y: np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)),
+        lambda x, y: float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0))),
         diagonal=0.0,
     )
 
 
-def linear_cka(Z, *, debiased=False):
-    r"""Linear centred kernel alignment: whether two modalities see the same similarities.
+def linear_cka(Z: EmbeddingsLike, *, debiased: bool = False) -> DataFrame:
+    r"""Compare the similarities within two modalities by linear centred kernel alignment.
 
     :math:`\|Y^\top X\|_F^2 / (\|X^\top X\|_F \|Y^\top Y\|_F)` for centred X and Y. It does not
-    change when a modality is rotated or scaled, so it cannot see whether modalities meet in the
-    same place (`alignment` does), and it compares embeddings of unequal widths, too.
+    change when a modality is rotated or scaled, so it does not show whether the embeddings of a
+    sample coincide (`alignment` does), and it also compares embeddings of unequal widths.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings, whose widths may differ; NaN rows mark absent ones, and a pair is judged on the
+        Embeddings, whose widths may differ; NaN rows mark missing ones; each pair uses the
         samples that have both.
     debiased : bool, default=False
-        Whether to estimate the three terms without bias. Unrelated modalities then have about 0,
-        for any number of samples, and may fall below. The plain measure of unrelated modalities of
-        width d is about d / n_samples, which is small for ten times as many samples as components.
-        Four samples are needed.
+        Whether to estimate the three terms without bias. Unrelated modalities then have about 0
+        for any number of samples, and may have less. Without it unrelated modalities of width d
+        have about d / n_samples, which is small for ten times as many samples as components. At
+        least four samples are needed.
 
     Returns
     -------
@@ -234,24 +251,24 @@ def linear_cka(Z, *, debiased=False):
     )
 
 
-def _mean_distance(difference, alpha):
-    # A power of the squared distance spares the root where alpha is 2.
+def _mean_distance(difference: Floats, alpha: float) -> float:
+    # A power of the squared distance needs no root where alpha is 2.
     return float(np.mean(np.einsum("kd,kd->k", difference, difference) ** (alpha / 2)))
 
 
-def _with_pooled(Z, measure, min_samples):
-    """Series of a measure of every modality and of all together; NaN for too few rows."""
+def _with_pooled(Z: Embeddings, measure: Callable[[Floats], float], min_samples: int) -> Series:
+    """Measure every modality, and all together; NaN for too few rows."""
     import pandas as pd
 
-    parts = [z[rows] for z, rows in zip(Z.arrays, Z.present, strict=True)]
+    parts = [z[rows] for z, rows in zip(Z.arrays, Z.present.T, strict=True)]
     parts.append(np.concatenate(parts) if parts else np.empty((0, 1)))
     values = [measure(z) if len(z) >= min_samples else np.nan for z in parts]
     return pd.Series(values, index=[*Z.names, "pooled"], dtype=np.float64)
 
 
-def _uniformity(z, t):
-    """Log of the mean kernel over pairs, by blocks on and above the diagonal."""
-    z = z - z.mean(axis=0)  # smaller squares lose fewer digits in their differences
+def _uniformity(z: Floats, t: float) -> float:
+    """Return the log of the mean kernel over pairs, in blocks on and above the diagonal."""
+    z = z - z.mean(axis=0)  # differences of smaller squares lose fewer digits
     squares = np.einsum("kd,kd->k", z, z)
     top, total = -np.inf, 0.0
     for start in range(0, len(z), _BLOCK):
@@ -269,7 +286,7 @@ def _uniformity(z, t):
     return float(top + np.log(total) - np.log(len(z) * (len(z) - 1) / 2))
 
 
-def _effective_rank(z):
+def _effective_rank(z: Floats) -> float:
     values = np.linalg.svd(z, compute_uv=False)
     if not values.any():
         return np.nan
@@ -277,7 +294,7 @@ def _effective_rank(z):
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def _cka(x, y, measure):
+def _cka(x: Floats, y: Floats, measure: Callable[[Floats, Floats], float]) -> float:
     if len(x) < 4 and measure is _unbiased_hsic:
         return np.nan
     x, y = _centred(x), _centred(y)
@@ -285,19 +302,19 @@ def _cka(x, y, measure):
     return float(measure(x, y) / np.sqrt(own[0] * own[1])) if min(own) > 0 else np.nan
 
 
-def _centred(x):
+def _centred(x: Floats) -> Floats:
     rest = x - x.mean(axis=0)
-    # Rounding leaves a trace of what does not vary.
+    # Rounding leaves a small remainder where nothing varies.
     trace = len(x) * np.finfo(np.float64).eps * np.linalg.norm(x)
     return rest if np.linalg.norm(rest) > trace else np.zeros_like(x)
 
 
-def _squared_covariance(x, y):
-    return np.sum((y.T @ x) ** 2)
+def _squared_covariance(x: Floats, y: Floats) -> float:
+    return float(np.sum((y.T @ x) ** 2))
 
 
-def _unbiased_hsic(x, y):
-    """N (n - 3) times the estimate of Song et al., from features instead of n x n kernels.
+def _unbiased_hsic(x: Floats, y: Floats) -> float:
+    """Return n (n - 3) times the estimate of Song et al., without n x n kernels.
 
     With the diagonals of K = x x' and L = y y' set to zero it is
     tr(KL) + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KL1, and centred features have
@@ -306,4 +323,5 @@ def _unbiased_hsic(x, y):
     n = len(x)
     own_x, own_y = np.einsum("kd,kd->k", x, x), np.einsum("kd,kd->k", y, y)
     trace = np.sum((y.T @ x) ** 2) - own_x @ own_y
-    return trace + own_x.sum() * own_y.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (own_x @ own_y)
+    total = own_x.sum() * own_y.sum() / ((n - 1) * (n - 2))
+    return float(trace + total - 2 / (n - 2) * (own_x @ own_y))

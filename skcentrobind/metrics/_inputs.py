@@ -1,15 +1,31 @@
-"""Embeddings in any form, checked once: names, arrays, and which sample has which modality."""
+"""Check embeddings in any form, once: names, arrays, and which sample has which modality."""
+
+from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from skcentrobind._names import position_of
+from skcentrobind._data.modalities import Modalities
+from skcentrobind._names import did_you_mean, is_integer, position_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Arrays of the modalities, one each, in any form that the measures accept.
+EmbeddingsLike: TypeAlias = Modalities | Mapping[Any, ArrayLike] | Sequence[ArrayLike] | ArrayLike
+
+#: Numbers and presence, once checked.
+Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 
 class Embeddings(NamedTuple):
-    """What every measure works on.
+    """Hold checked embeddings, the input of every measure.
 
     Attributes
     ----------
@@ -17,39 +33,42 @@ class Embeddings(NamedTuple):
         Names of the modalities.
     arrays : list of ndarray of float64 of shape (n_samples, n_components)
         Finite wherever present.
-    present : ndarray of bool of shape (n_modalities, n_samples)
+    present : ndarray of bool of shape (n_samples, n_modalities)
         Which sample has which modality.
     """
 
-    names: list
-    arrays: list
-    present: np.ndarray
+    names: list[str]
+    arrays: list[Floats]
+    present: Bools
 
-    def shared(self, *members):
-        """Rows of the samples that have all these modalities, as arrays of equal length."""
-        rows = self.present[list(members)].all(axis=0)
+    def shared(self, *members: int) -> list[Floats]:
+        """Return the rows of samples that have all these modalities, arrays of equal length."""
+        rows = self.present[:, list(members)].all(axis=1)
         return [self.arrays[m][rows] for m in members]
 
-    def position(self, modality, what):
-        """Position of a modality that is given by name or position."""
-        position = position_of(modality, self.names)
+    def position(self, modality: object, what: str) -> int:
+        """Return the position of a modality given by name or position."""
+        position: int | None = position_of(modality, self.names)
         if position is None:
             raise ValueError(
-                f"{what} asks for modality {modality!r}, expected one of {self.names} or a "
-                f"position below {len(self.names)}."
+                f"{what} has modality {modality!r}, expected one of {self.names} or a position "
+                f"below {len(self.names)}.{did_you_mean(modality, self.names)}"
             )
         return position
 
 
-def embeddings(Z, present=None, *, same_width=True):
-    """Check embeddings and find out which rows are absent.
+def embeddings(
+    Z: EmbeddingsLike, present: ArrayLike | None = None, *, same_width: bool = True
+) -> Embeddings:
+    """Check embeddings and find the rows that are missing.
 
     Parameters
     ----------
     Z : Modalities, dict or sequence of array-like of shape (n_samples, n_components)
-        Rows of NaN mark samples that lack the modality.
-    present : array-like of bool of shape (n_modalities, n_samples), default=None
-        Which samples have which modality, where NaN rows do not already say so.
+        Rows of NaN mark samples in which the modality is missing.
+    present : array-like of bool of shape (n_samples, n_modalities), default=None
+        Which sample has which modality, where NaN rows do not already say so. None reads
+        `Modalities.present`, or looks for NaN rows in other forms.
     same_width : bool, default=True
         Whether all modalities must have the same number of components.
 
@@ -57,53 +76,54 @@ def embeddings(Z, present=None, *, same_width=True):
     -------
     checked : Embeddings
     """
-    names, arrays = unpack(Z)
-    arrays = [
-        as_matrix(z, f"embeddings of '{name}'") for name, z in zip(names, arrays, strict=True)
-    ]
+    names, raw = unpack(Z)
+    arrays = [as_matrix(z, f"embeddings of {name!r}") for name, z in zip(names, raw, strict=True)]
     _check_equal([len(z) for z in arrays], names, "number of samples")
     if same_width:
         _check_equal([z.shape[1] for z in arrays], names, "number of components")
-    if present is None:
-        present = [~np.isnan(z).all(axis=1) for z in arrays]
-    present, expected = np.asarray(present, dtype=bool), (len(arrays), *map(len, arrays[:1]))
-    if present.shape != expected:
-        raise ValueError(
-            f"present must be of shape (n_modalities, n_samples) = {expected}, got {present.shape}."
-        )
-    for name, z, rows in zip(names, arrays, present, strict=True):
-        check_finite(
-            z,
-            f"embeddings of '{name}'",
-            "A sample that lacks the modality is a row of NaN throughout.",
-            among=rows,
-        )
-    return Embeddings(names, arrays, present)
+    if present is not None:
+        rows = _check_present(present, (len(arrays[0]) if arrays else 0, len(arrays)))
+    elif isinstance(Z, Modalities):
+        rows = Z.present
+    else:
+        rows = np.transpose([~np.isnan(z).all(axis=1) for z in arrays])
+    advice = "If the modality is missing in a sample, fill its whole row with NaN."
+    for name, z, among in zip(names, arrays, rows.T, strict=True):
+        check_finite(z, f"embeddings of {name!r}", advice, among)
+    return Embeddings(names, arrays, rows)
 
 
-def unpack(Z):
-    """Names and arrays, as they are, of modalities in any form."""
-    if hasattr(Z, "arrays"):
+def unpack(Z: Any) -> tuple[list[str], list[Any]]:
+    """Return names and arrays, as they are, of modalities in any form."""
+    if isinstance(Z, Modalities):
         return list(Z.names), list(Z.arrays)
-    if isinstance(Z, dict):
+    if isinstance(Z, Mapping):
         return [str(name) for name in Z], list(Z.values())
     arrays = list(Z)
     return [f"modality{m}" for m in range(len(arrays))], arrays
 
 
-def as_matrix(values, what):
-    """2-D array of float64: whole numbers, as of quantised embeddings, would overflow."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or len(values) == 0:
+def as_matrix(values: Any, what: str) -> Floats:
+    """Return a 2-D array of float64, in which sums of small integers do not overflow."""
+    try:
+        if hasattr(values, "iloc"):  # nullable dtypes of pandas have NA instead of NaN
+            values = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        matrix = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"{what} must be dense numbers of shape (n_samples, n_components), got "
+            f"{type(values).__name__}: {exc}"
+        ) from exc
+    if matrix.ndim != 2 or len(matrix) == 0:
         raise ValueError(
             f"{what} must be of shape (n_samples, n_components) with at least one row, got shape "
-            f"{values.shape}."
+            f"{matrix.shape}."
         )
-    return values
+    return matrix
 
 
-def check_finite(values, what, advice, among=True):
-    """Refuse NaN and infinity, other than in rows that do not count."""
+def check_finite(values: Floats, what: str, advice: str, among: Bools | bool = True) -> None:
+    """Refuse NaN and infinity in all rows, or in those `among` which they are not allowed."""
     bad = np.flatnonzero(among & ~np.isfinite(values).all(axis=1))
     if len(bad):
         raise ValueError(
@@ -112,25 +132,22 @@ def check_finite(values, what, advice, among=True):
         )
 
 
-def check_positive(value, name):
-    """Refuse what is not a positive, finite number."""
-    if not (np.isscalar(value) and np.isreal(value) and 0 < value < np.inf):
+def check_positive(value: Any, name: str) -> None:
+    """Refuse anything but a positive, finite number."""
+    if not (isinstance(value, Real) and 0 < float(value) < np.inf):
         raise ValueError(f"{name} must be a positive number, got {value!r}.")
 
 
-def check_whole(value, name, least=1):
-    """Refuse what is not a whole number, or too small a one."""
+def check_whole(value: Any, name: str, least: int = 1) -> None:
+    """Refuse anything but a whole number that is large enough."""
     if not is_integer(value) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
 
 
-def is_integer(value):
-    """Whether this is a whole number; True and False are not."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def pair_frame(Z, measure, *, diagonal):
-    """Symmetric DataFrame of a measure of two arrays with the rows that both modalities have.
+def pair_frame(
+    Z: Embeddings, measure: Callable[[Floats, Floats], float], *, diagonal: float
+) -> DataFrame:
+    """Return a symmetric DataFrame of a measure of the rows that two modalities share.
 
     Pairs of modalities that share no sample get NaN.
     """
@@ -145,6 +162,23 @@ def pair_frame(Z, measure, *, diagonal):
     return pd.DataFrame(values, index=Z.names, columns=Z.names)
 
 
-def _check_equal(values, names, what):
+def _check_present(present: ArrayLike, expected: tuple[int, int]) -> Bools:
+    """Return presence as an array of the expected shape, (n_samples, n_modalities)."""
+    present = np.asarray(present, dtype=bool)
+    if present.shape == expected:
+        return present
+    hint = ""
+    if present.shape == expected[::-1]:
+        hint = (
+            " It has modalities first: pass present.T. Samples come first, as in "
+            "Modalities.present (see CHANGES.md)."
+        )
+    raise ValueError(
+        f"present must be of shape (n_samples, n_modalities) = {expected}, got {present.shape}."
+        f"{hint}"
+    )
+
+
+def _check_equal(values: list[int], names: list[str], what: str) -> None:
     if len(set(values)) > 1:
         raise ValueError(f"All modalities need the same {what}, got {values} for {names}.")

@@ -1,44 +1,62 @@
-"""Probes: classifiers on frozen embeddings, within a modality, across, and on all together."""
+"""Fit probes, classifiers on frozen embeddings: within a modality, across, on all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import check_whole, embeddings
+from skcentrobind.metrics._inputs import Bools, Embeddings, Floats, check_whole, embeddings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
-def cross_modal_accuracy(estimator, probe, X_train, y_train, X_test, y_test, *, top_k=(1, 3, 5)):
-    """Zero-shot transfer: fit a classifier on one modality, evaluate it on every other one.
+def cross_modal_accuracy(
+    estimator: Any,
+    probe: Any,
+    X_train: Any,
+    y_train: ArrayLike,
+    X_test: Any,
+    y_test: ArrayLike,
+    *,
+    top_k: Sequence[int] = (1, 3, 5),
+) -> DataFrame:
+    """Fit a classifier on each modality and evaluate it on every other one: zero-shot transfer.
 
-    This is Table 2 of the paper; its diagonal, where both are the same modality, is Table 5.
+    This is Table 2 of the paper; the diagonal, where both modalities are the same, is Table 5.
     Chance level is k / n_classes for equally frequent classes.
 
     Parameters
     ----------
     estimator : estimator or None
-        What embeds the samples, fitted: a binding transformer, a pipeline or search with one, or a
-        model whose `transform` takes and returns a list of arrays, such as those of cca-zoo. None
-        if `X_train` and `X_test` are embeddings.
+        Fitted estimator that embeds the samples: a binding transformer, a pipeline or search with
+        one, or a model whose `transform` takes and returns a list of arrays, such as those of
+        cca-zoo. None if `X_train` and `X_test` are embeddings.
     probe : classifier
         Cloned for every fit, for example ``LogisticRegression()``.
-    X_train : Modalities, list or dict of arrays
-        Samples to fit the probes on; a sample that lacks a modality is left out of its probe.
+    X_train : Modalities, list or dict of arrays of shape (n_train, ...)
+        Samples to fit the probes on; those with a missing modality are left out of its probe.
     y_train : array-like of shape (n_train,)
-        Their classes.
-    X_test : Modalities, list or dict of arrays
-        Held-out samples; one that lacks a modality is left out where that is evaluated.
+        Classes of the training samples.
+    X_test : Modalities, list or dict of arrays of shape (n_test, ...)
+        Held-out samples; those with a missing modality are left out of its evaluation.
     y_test : array-like of shape (n_test,)
-        Their classes; a class that the training samples do not have counts as missed.
+        Classes of the held-out samples; a class without training samples counts as an error.
     top_k : sequence of int, default=(1, 3, 5)
-        A prediction is right if the class is among the k that the probe finds likeliest, by
-        `predict_proba` or else `decision_function`; for k = 1 `predict` is asked, and if there
-        are no more than k classes, all predictions are right.
+        A prediction is correct if the class is among the k most likely ones, by `predict_proba`
+        or else `decision_function`; k = 1 uses `predict`. If there are no more than k classes,
+        all predictions are correct.
 
     Returns
     -------
     accuracy : DataFrame of shape (n_modalities, len(top_k) * n_modalities)
-        Rows are the modality trained on, columns (top-k, modality evaluated on), so that
+        Rows are the modality trained on, columns (top-k, modality evaluated on), so
         ``accuracy["top-1"]`` is a square table. NaN where no sample is left.
 
     References
@@ -59,50 +77,61 @@ def cross_modal_accuracy(estimator, probe, X_train, y_train, X_test, y_test, *, 
     """
     import pandas as pd
 
-    train, y_train, test, y_test = _embed_both(estimator, X_train, y_train, X_test, y_test, top_k)
+    train, classes, test, test_classes = _embed_both(
+        estimator, X_train, y_train, X_test, y_test, top_k
+    )
     _check_widths(train, test)
     values = np.full((len(train.names), len(top_k), len(test.names)), np.nan)
-    for m, fitted_on in enumerate(train.present):
+    for m, fitted_on in enumerate(train.present.T):
         if not fitted_on.any():
             continue
-        fitted = clone(probe).fit(train.arrays[m][fitted_on], y_train[fitted_on])
-        for n, rows in enumerate(test.present):
-            values[m, :, n] = _top_k(fitted, test.arrays[n][rows], y_test[rows], top_k)
+        fitted = clone(probe).fit(train.arrays[m][fitted_on], classes[fitted_on])
+        for n, rows in enumerate(test.present.T):
+            values[m, :, n] = _top_k(fitted, test.arrays[n][rows], test_classes[rows], top_k)
     columns = pd.MultiIndex.from_product([_labels(top_k), test.names], names=[None, "evaluated on"])
     index = pd.Index(train.names, name="trained on")
     return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
 
 
-def probe_accuracy(estimator, probe, X_train, y_train, X_test, y_test, *, top_k=(1, 3, 5)):
-    """Accuracy of a classifier on each modality's embeddings, on all side by side, on their mean.
+def probe_accuracy(
+    estimator: Any,
+    probe: Any,
+    X_train: Any,
+    y_train: ArrayLike,
+    X_test: Any,
+    y_test: ArrayLike,
+    *,
+    top_k: Sequence[int] = (1, 3, 5),
+) -> DataFrame:
+    """Fit a classifier on each modality's embeddings, on their concatenation and on their mean.
 
     Chance level is k / n_classes for equally frequent classes.
 
     Parameters
     ----------
     estimator : estimator or None
-        What embeds the samples, as in `cross_modal_accuracy`; None if `X_train` and `X_test` are
-        embeddings, or features to compare with, whose widths may differ.
+        Fitted estimator that embeds the samples, as in `cross_modal_accuracy`; None if `X_train`
+        and `X_test` are embeddings, or features to compare with, whose widths may differ.
     probe : classifier
         Cloned for every fit.
-    X_train : Modalities, list or dict of arrays
-        Samples to fit the probes on. A sample is left out where it lacks the modality; of the
-        concatenated embeddings if it lacks any; of the centroid, the mean over the modalities that
-        it has, never.
+    X_train : Modalities, list or dict of arrays of shape (n_train, ...)
+        Samples to fit the probes on. Those with a missing modality are left out of its probe and
+        of the probe on the concatenation, but not of the probe on the centroid, the mean over the
+        modalities that a sample has.
     y_train : array-like of shape (n_train,)
-        Their classes.
-    X_test : Modalities, list or dict of arrays
+        Classes of the training samples.
+    X_test : Modalities, list or dict of arrays of shape (n_test, ...)
         Held-out samples, left out in the same way.
     y_test : array-like of shape (n_test,)
-        Their classes; a class that the training samples do not have counts as missed.
+        Classes of the held-out samples; a class without training samples counts as an error.
     top_k : sequence of int, default=(1, 3, 5)
-        How many of the likeliest classes count, as in `cross_modal_accuracy`.
+        Number of most likely classes that count as correct, as in `cross_modal_accuracy`.
 
     Returns
     -------
     accuracy : DataFrame of shape (n_modalities + 2, len(top_k))
-        Rows are the modalities, "concatenated" and "centroid", which is missing if the widths
-        differ; columns are "top-1", "top-3", ... NaN where no sample is left.
+        Rows are the modalities, "concatenated" and, if all widths are equal, "centroid"; columns
+        are "top-1", "top-3", ... NaN where no sample is left.
 
     Examples
     --------
@@ -118,61 +147,67 @@ def probe_accuracy(estimator, probe, X_train, y_train, X_test, y_test, *, top_k=
     """
     import pandas as pd
 
-    train, y_train, test, y_test = _embed_both(estimator, X_train, y_train, X_test, y_test, top_k)
+    train, classes, test, test_classes = _embed_both(
+        estimator, X_train, y_train, X_test, y_test, top_k
+    )
     parts = zip(_inputs_of_probes(train), _inputs_of_probes(test), strict=True)
     rows = {}
     for (name, x_train, fitted_on), (_, x_test, evaluated_on) in parts:
         rows[name] = np.full(len(top_k), np.nan)
         if fitted_on.any():
-            fitted = clone(probe).fit(x_train[fitted_on], y_train[fitted_on])
-            rows[name] = _top_k(fitted, x_test[evaluated_on], y_test[evaluated_on], top_k)
+            fitted = clone(probe).fit(x_train[fitted_on], classes[fitted_on])
+            rows[name] = _top_k(fitted, x_test[evaluated_on], test_classes[evaluated_on], top_k)
     return pd.DataFrame.from_dict(rows, orient="index", columns=_labels(top_k))
 
 
-def _embed_both(estimator, X_train, y_train, X_test, y_test, top_k):
-    """Check everything that both tables start from."""
+def _embed_both(
+    estimator: Any, X_train: Any, y_train: ArrayLike, X_test: Any, y_test: ArrayLike, top_k: Any
+) -> tuple[Embeddings, NDArray[Any], Embeddings, NDArray[Any]]:
+    """Check the arguments of both tables, and embed training and held-out samples."""
     for k in top_k:
         check_whole(k, "top_k")
-    parts = []
-    for X, y, part in ((X_train, y_train, "train"), (X_test, y_test, "test")):
-        Z, y = embeddings(embed(estimator, X), same_width=False), np.asarray(y)
-        if y.shape != Z.present.shape[1:]:
-            raise ValueError(
-                f"y_{part} must hold one class for each of the {Z.present.shape[1]} samples of "
-                f"X_{part}, got shape {y.shape}."
-            )
-        parts += [Z, y]
-    if parts[0].names != parts[2].names:
+    train, classes = _embed_part(estimator, X_train, y_train, "train")
+    test, test_classes = _embed_part(estimator, X_test, y_test, "test")
+    if train.names != test.names:
         raise ValueError(
-            f"X_train and X_test must have the same modalities, got {parts[0].names} and "
-            f"{parts[2].names}."
+            f"X_train and X_test must have the same modalities, got {train.names} and {test.names}."
         )
-    return parts
+    return train, classes, test, test_classes
 
 
-def _check_widths(*parts):
+def _embed_part(estimator: Any, X: Any, y: ArrayLike, part: str) -> tuple[Embeddings, NDArray[Any]]:
+    Z, classes = embeddings(embed(estimator, X), same_width=False), np.asarray(y)
+    if classes.shape != Z.present.shape[:1]:
+        raise ValueError(
+            f"y_{part} must hold one class for each of the {len(Z.present)} samples of X_{part}, "
+            f"got shape {classes.shape}."
+        )
+    return Z, classes
+
+
+def _check_widths(*parts: Embeddings) -> None:
     for Z in parts:
         widths = {name: z.shape[1] for name, z in zip(Z.names, Z.arrays, strict=True)}
         if len(set(widths.values())) > 1:
             raise ValueError(
-                "A probe can only move between modalities with the same number of components, got "
+                "A probe transfers only between modalities with the same number of components, got "
                 f"{widths}. Bind the modalities first; probe_accuracy takes unequal widths."
             )
 
 
-def _inputs_of_probes(Z):
-    """Yield name, array and usable rows of each modality, of all side by side, of the centroid."""
-    yield from zip(Z.names, Z.arrays, Z.present, strict=True)
-    yield "concatenated", np.hstack(Z.arrays), Z.present.all(axis=0)
+def _inputs_of_probes(Z: Embeddings) -> Iterator[tuple[str, Floats, Bools]]:
+    """Yield name, array and usable rows of each modality, of the concatenation, of the centroid."""
+    yield from zip(Z.names, Z.arrays, Z.present.T, strict=True)
+    yield "concatenated", np.hstack(Z.arrays), np.logical_and.reduce(Z.present, axis=1)
     if len({z.shape[1] for z in Z.arrays}) == 1:
-        weights = Z.present[:, :, None]
+        weights = Z.present.T[:, :, None]
         total = np.where(weights, Z.arrays, 0).sum(axis=0)
         count = weights.sum(axis=0)
-        yield "centroid", total / np.maximum(count, 1), Z.present.any(axis=0)
+        yield "centroid", total / np.maximum(count, 1), np.logical_or.reduce(Z.present, axis=1)
 
 
-def _top_k(probe, x, y, top_k):
-    """Accuracy for every k."""
+def _top_k(probe: Any, x: Floats, y: NDArray[Any], top_k: Sequence[int]) -> Floats:
+    """Return the accuracy for every k."""
     if not len(y):
         return np.full(len(top_k), np.nan)
     if not hasattr(probe, "classes_"):
@@ -189,20 +224,21 @@ def _top_k(probe, x, y, top_k):
         elif k >= len(classes) or scores is None:
             values.append(known.mean())
         else:
-            right = top_k_accuracy_score(y[known], scores, k=k, labels=classes)
-            values.append(right * known.mean())
+            correct = top_k_accuracy_score(y[known], scores, k=k, labels=classes)
+            values.append(correct * known.mean())
     return np.array(values)
 
 
-def _class_scores(probe, x):
+def _class_scores(probe: Any, x: Floats) -> Floats:
     for method in ("predict_proba", "decision_function"):
         if hasattr(probe, method):
-            return getattr(probe, method)(x)
+            scores: Floats = getattr(probe, method)(x)
+            return scores
     raise TypeError(
-        f"top_k above 1 needs a probe with predict_proba or decision_function, which "
-        f"{type(probe).__name__} lacks; use top_k=(1,)."
+        "top_k above 1 needs a probe with predict_proba or decision_function, got "
+        f"{type(probe).__name__} with neither; use top_k=(1,)."
     )
 
 
-def _labels(top_k):
+def _labels(top_k: Sequence[int]) -> list[str]:
     return [f"top-{k}" for k in top_k]

@@ -1,6 +1,9 @@
-"""How many gallery rows are more similar to a query than its own: fast, and exact all the same."""
+"""Rank gallery rows by similarity to a query: fast in float32, and as exact as float64."""
 
 import numpy as np
+from numpy.typing import NDArray
+
+from skcentrobind.metrics._inputs import Bools, Floats
 
 # A block of similarities in float32 takes 8 MB, whatever the size of the gallery.
 _ROWS = 256
@@ -9,35 +12,37 @@ _COLUMNS = 8192
 _CROWDED = 32
 
 
-def compute_ranks(members, gallery, queries):
-    """Rank of gallery row k for row k of every query; among equals the mean of best and worst rank.
+def compute_ranks(
+    members: list[Floats], gallery: Floats, queries: list[tuple[int, ...]]
+) -> list[Floats]:
+    """Rank gallery row k for row k of every query; ties get the mean of best and worst rank.
 
-    Products are taken in float32, once for all queries that a member takes part in. Candidates
-    that float32 cannot tell from a query's own row, by the bound on its rounding, are compared
-    again in float64, so that the ranks are those that float64 gives.
+    Products are computed in float32, once for all queries that contain a member. Candidates that
+    float32 cannot tell from the query's own row, by the bound on its rounding, are compared again
+    in float64, so the ranks are those of float64.
 
     Parameters
     ----------
     members : list of ndarray of float64 of shape (n_samples, n_components)
-        Embeddings of the modalities that ask, finite.
+        Embeddings of the query modalities, finite.
     gallery : ndarray of float64 of shape (n_samples, n_components)
         The candidates, finite.
     queries : list of tuple of int
-        Positions of the members whose centroid asks.
+        Positions of the members whose centroid is the query.
 
     Returns
     -------
     ranks : list of ndarray of float64 of shape (n_samples,)
-        One array a query.
+        One array per query.
     """
-    # Scaled to length 1 at most, so that no power of ten is out of reach of float32.
+    # Scaled to length 1 at most, so that nothing overflows or underflows in float32.
     longest = np.linalg.norm(gallery, axis=1).max() or 1.0
     lengths = np.max([np.linalg.norm(z, axis=1) for z in members], axis=0)
     scale = np.where(lengths > 0, lengths, 1.0)[:, None]
     coarse = [(z / scale).astype(np.float32) for z in members]
     coarse_gallery = (gallery / longest).astype(np.float32)
     searches = [_Search(members, query, gallery, scale, longest) for query in queries]
-    # Fresh memory for every sum would take longer than the sum.
+    # Allocating memory for every sum would take longer than the sum.
     total = np.empty((_ROWS, min(_COLUMNS, len(gallery))), dtype=np.float32)
     for start in range(0, len(gallery), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(gallery)))
@@ -50,13 +55,20 @@ def compute_ranks(members, gallery, queries):
 
 
 class _Search:
-    """One query of one or more members: counts candidates above the own row, and not below it."""
+    """Count, for one query, the candidates above its own row, and those not below it."""
 
-    def __init__(self, members, query, gallery, scale, longest):
+    def __init__(
+        self,
+        members: list[Floats],
+        query: tuple[int, ...],
+        gallery: Floats,
+        scale: Floats,
+        longest: float,
+    ) -> None:
         self.members, self.gallery = query, gallery
         self.query = np.mean([members[m] for m in query], axis=0)
         positive = np.einsum("kd,kd->k", self.query, gallery)
-        # Equal rows may differ in the last bits of their products: BLAS adds in various orders.
+        # Products of equal rows may differ in the last bits: the order in which BLAS adds varies.
         length = np.linalg.norm(self.query, axis=1) * longest
         rounding = np.finfo(np.float64).eps * gallery.shape[1] * length
         self.lower, self.upper = positive - rounding, positive + rounding
@@ -68,8 +80,14 @@ class _Search:
         self.coarse_upper = (middle + slack).astype(np.float32)
         self.counts = np.zeros((2, len(gallery)), dtype=np.intp)
 
-    def count(self, products, rows, first, total):
-        """Take the candidates of one block of the gallery into account, with total to sum in."""
+    def count(
+        self,
+        products: list[NDArray[np.float32]],
+        rows: NDArray[np.intp],
+        first: int,
+        total: NDArray[np.float32],
+    ) -> None:
+        """Count the candidates of one block of the gallery; `total` is a buffer for sums."""
         similarity = products[self.members[0]]
         for m in self.members[1:]:
             similarity = np.add(similarity, products[m], out=total)
@@ -78,7 +96,7 @@ class _Search:
         unsure = _count(similarity >= lower) - over
         crowded = unsure > _CROWDED
         self.counts[:, rows] += np.where(crowded, 0, over)
-        # The own row alone needs no second look: it is as similar as itself.
+        # The query's own row alone needs no second comparison: it is as similar as itself.
         own = (rows >= first) & (rows < first + similarity.shape[1]) & (unsure == 1)
         self.counts[1, rows] += own
         few = (unsure > 0) & ~own & ~crowded
@@ -88,24 +106,25 @@ class _Search:
         if crowded.any():
             self._compare_all(rows[crowded], slice(first, first + similarity.shape[1]))
 
-    def _compare_some(self, rows, first, near):
-        """Compare in float64 the candidates that are marked, (len(rows), columns)."""
+    def _compare_some(self, rows: NDArray[np.intp], first: int, near: Bools) -> None:
+        """Compare in float64 the candidates marked in `near`, (len(rows), n_columns)."""
         row, column = np.nonzero(near)
         at = rows[row]
         similarity = np.einsum("kd,kd->k", self.query[at], self.gallery[first + column])
         for i, found in enumerate((similarity > self.upper[at], similarity >= self.lower[at])):
             self.counts[i, rows] += np.bincount(row[found], minlength=len(rows))
 
-    def _compare_all(self, rows, columns):
+    def _compare_all(self, rows: NDArray[np.intp], columns: slice) -> None:
         similarity = self.query[rows] @ self.gallery[columns].T
         self.counts[0, rows] += _count(similarity > self.upper[rows, None])
         self.counts[1, rows] += _count(similarity >= self.lower[rows, None])
 
-    def ranks(self):
+    def ranks(self) -> Floats:
+        """Return the mean of best and worst rank, of shape (n_samples,)."""
         above, not_below = self.counts
         return (above + 1 + not_below) / 2
 
 
-def _count(mask):
-    # Row by row numpy counts bits at once; with axis=1 it converts each to a number.
+def _count(mask: Bools) -> NDArray[np.intp]:
+    # One row at a time, numpy counts bytes in bulk; with axis=1 it converts each to a number.
     return np.array([np.count_nonzero(row) for row in mask])

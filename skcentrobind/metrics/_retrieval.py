@@ -1,10 +1,20 @@
-"""Cross-modal retrieval: does a sample's embedding in one modality find it in another?"""
+"""Measure cross-modal retrieval: find a sample in one modality by its embedding in another."""
+
+from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skcentrobind._data.modalities import Modalities
 from skcentrobind.metrics._inputs import (
+    Bools,
+    Embeddings,
+    EmbeddingsLike,
+    Floats,
     as_matrix,
     check_finite,
     check_whole,
@@ -13,20 +23,26 @@ from skcentrobind.metrics._inputs import (
 )
 from skcentrobind.metrics._ranks import compute_ranks
 
-_ADVICE = "Leave out samples that lack a modality, as retrieval_report does."
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Positions of the query modalities and of the gallery modality.
+Pair: TypeAlias = tuple[tuple[int, ...], int]
+
+_ADVICE = "Leave out samples with missing modalities, as retrieval_report does."
 
 
-def retrieval_ranks(queries, gallery):
-    """Rank, among all gallery rows, of the row that belongs to each query.
+def retrieval_ranks(queries: EmbeddingsLike, gallery: ArrayLike) -> Floats:
+    """Rank, for each query, its own gallery row among all gallery rows.
 
-    Similarity is the inner product, which for unit-length rows is the cosine. Several modalities
-    ask together by the centroid of their embeddings, whose length does not matter for the ranks.
-    The memory needed is bounded, for any size of the gallery.
+    Similarity is the inner product, which is the cosine for unit-length rows. Queries of several
+    modalities use the centroid of their embeddings, whose length does not affect the ranks. Memory
+    use does not grow with the gallery.
 
     Parameters
     ----------
     queries : array-like of shape (n_samples, n_components)
-        Row k asks for gallery row k. For queries of several modalities, Modalities or an
+        Row k is the query for gallery row k. For queries of several modalities, Modalities or an
         array-like of shape (n_query_modalities, n_samples, n_components).
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
@@ -34,8 +50,8 @@ def retrieval_ranks(queries, gallery):
     Returns
     -------
     ranks : ndarray of shape (n_samples,)
-        1 is best. Among similarities that are equal, but for rounding, the mean of the best and
-        the worst rank counts, so that a collapsed space ranks at chance, (n_samples + 1) / 2.
+        1 is best. Similarities that are equal, except for rounding, get the mean of the best and
+        the worst rank, so a collapsed space ranks at chance level, (n_samples + 1) / 2.
 
     Raises
     ------
@@ -48,30 +64,30 @@ def retrieval_ranks(queries, gallery):
     >>> retrieval_ranks([[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 1], [0, 1]])
     array([1. , 2.5, 1.5])
     """
-    queries = _as_queries(queries)
-    gallery = as_matrix(gallery, "gallery")
-    check_finite(gallery, "gallery", _ADVICE)
-    if queries.shape != gallery.shape:
+    query_rows = _as_queries(queries)
+    gallery_rows = as_matrix(gallery, "gallery")
+    check_finite(gallery_rows, "gallery", _ADVICE)
+    if query_rows.shape != gallery_rows.shape:
         raise ValueError(
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
-            f"the other; got {queries.shape} and {gallery.shape}."
+            f"the other; got {query_rows.shape} and {gallery_rows.shape}."
         )
-    return compute_ranks([queries], gallery, [(0,)])[0]
+    return compute_ranks([query_rows], gallery_rows, [(0,)])[0]
 
 
-def recall_at_k(queries, gallery, k=1):
-    """Share of the queries whose own gallery row is among the k most similar ones.
+def recall_at_k(queries: EmbeddingsLike, gallery: ArrayLike, k: int = 1) -> float:
+    """Compute the share of queries whose own gallery row is among the k most similar ones.
 
     Chance level is k / n_samples.
 
     Parameters
     ----------
     queries : array-like of shape (n_samples, n_components)
-        Row k asks for gallery row k; or several modalities, as in `retrieval_ranks`.
+        Row k is the query for gallery row k; or several modalities, as in `retrieval_ranks`.
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
     k : int, default=1
-        How many answers count.
+        Number of gallery rows that count as found.
 
     Returns
     -------
@@ -88,13 +104,13 @@ def recall_at_k(queries, gallery, k=1):
     return float(np.mean(retrieval_ranks(queries, gallery) <= k))
 
 
-def median_rank(queries, gallery):
-    """Median of the retrieval ranks; 1 is best, chance level is (n_samples + 1) / 2.
+def median_rank(queries: EmbeddingsLike, gallery: ArrayLike) -> float:
+    """Compute the median of the retrieval ranks; 1 is best, chance level is (n_samples + 1) / 2.
 
     Parameters
     ----------
     queries : array-like of shape (n_samples, n_components)
-        Row k asks for gallery row k; or several modalities, as in `retrieval_ranks`.
+        Row k is the query for gallery row k; or several modalities, as in `retrieval_ranks`.
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
 
@@ -112,17 +128,19 @@ def median_rank(queries, gallery):
     return float(np.median(retrieval_ranks(queries, gallery)))
 
 
-def mean_reciprocal_rank(Z, *, present=None):
-    """Mean of 1 / rank over all samples and all ordered pairs of modalities.
+def mean_reciprocal_rank(Z: EmbeddingsLike, *, present: ArrayLike | None = None) -> float:
+    """Compute the mean of 1 / rank over all samples and all ordered pairs of modalities.
 
     Chance level is about log(n_samples) / n_samples, the mean of 1/r over all ranks r.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings of two or more modalities; NaN rows mark absent ones.
-    present : ndarray of bool of shape (n_modalities, n_samples), default=None
-        Which samples have which modality, where NaN rows do not already say so.
+        Embeddings of two or more modalities; NaN rows mark missing ones.
+    present : array-like of bool of shape (n_samples, n_modalities), default=None
+        Which sample has which modality, such as `Modalities.present` of the data, where NaN rows
+        do not already say so. An array with modalities first is refused, except if there are as
+        many samples as modalities: then the two orientations cannot be told apart.
 
     Returns
     -------
@@ -136,19 +154,32 @@ def mean_reciprocal_rank(Z, *, present=None):
     >>> mean_reciprocal_rank([[[1, 0], [1, 0]], [[1, 0], [0, 1]]])
     0.7083333333333333
     """
-    return mean_over_pairs(embeddings(Z, present), lambda ranks: np.mean(1 / ranks))
+    return mean_over_pairs(embeddings(Z, present), reciprocal)
 
 
-def mean_over_pairs(Z, summary, pairs=None):
-    """Mean of a summary of the ranks over pairs ((query, ...), gallery) of positions.
+def reciprocal(ranks: Floats) -> float:
+    """Return the mean of 1 / rank."""
+    return float(np.mean(1 / ranks))
+
+
+def recall(ranks: Floats, k: int) -> float:
+    """Return the share of ranks up to k."""
+    return float(np.mean(ranks <= k))
+
+
+def mean_over_pairs(
+    Z: Embeddings, summary: Callable[[Floats], float], pairs: list[Pair] | None = None
+) -> float:
+    """Return the mean over pairs of modalities of a summary of the ranks.
 
     Parameters
     ----------
     Z : Embeddings
+        The modalities.
     summary : callable
-        Number that belongs to an array of ranks.
-    pairs : list, default=None
-        All ordered pairs of one query modality with another one if None.
+        Function of an array of ranks of shape (n_samples,) that returns a number.
+    pairs : list of ((int, ...), int), default=None
+        Positions of query and gallery modalities; every ordered pair of two if None.
 
     Returns
     -------
@@ -157,38 +188,34 @@ def mean_over_pairs(Z, summary, pairs=None):
     if pairs is None:
         pairs = all_pairs(len(Z.names))
     values = [summary(ranks) for _, _, ranks in ranks_of_pairs(Z, pairs)]
-    if not values:
-        raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; "
-            f"got {len(Z.names)} modalities."
-        )
     return float(np.mean(values))
 
 
-def retrieval_report(Z, *, ks=(1, 5), subsets=False):
-    """Retrieval from every modality to every other one.
+def retrieval_report(
+    Z: EmbeddingsLike, *, ks: Sequence[int] = (1, 5), subsets: bool = False
+) -> DataFrame:
+    """Report retrieval from every modality to every other one.
 
     Chance level is k / n_samples for recall@k and (n_samples + 1) / 2 for the median rank.
 
     Parameters
     ----------
     Z : Modalities or sequence of array-like of shape (n_samples, n_components)
-        Embeddings; NaN rows mark absent ones. A pair is judged on the samples that have both, a
-        query of several modalities on those that have all of them and the gallery's; they are the
-        gallery, too.
+        Embeddings; NaN rows mark missing ones. Queries and gallery are the samples that have all
+        modalities of the query and that of the gallery.
     ks : sequence of int, default=(1, 5)
-        Which recall@k to report.
+        Values of k for recall@k.
     subsets : bool, default=False
-        Whether two or more modalities ask together, too, by the centroid of their embeddings:
-        every subset of the modalities for each of the others. With m modalities these are
-        m (2^(m - 1) - m) further rows, 16 for four modalities.
+        Whether to add queries of two or more modalities, by the centroid of their embeddings:
+        every subset of the modalities for each of the others. For m modalities this adds
+        m (2^(m - 1) - m) rows, 16 for four modalities.
 
     Returns
     -------
     report : DataFrame
-        One row for each (query, gallery), with columns "recall@k" for each k, "mrr",
-        "median_rank" and "n_samples". Names of queries of several modalities are joined, as in
-        "image + text". Rows that fewer than two samples could answer are left out.
+        One row per (query, gallery), with columns "recall@k" for each k, "mrr", "median_rank" and
+        "n_samples". Queries of several modalities are named as in "image + text". Rows with fewer
+        than two samples are left out.
 
     Examples
     --------
@@ -201,31 +228,28 @@ def retrieval_report(Z, *, ks=(1, 5), subsets=False):
 
     for k in ks:
         check_whole(k, "k")
-    Z = embeddings(Z)
-    pairs = all_pairs(len(Z.names))
+    checked = embeddings(Z)
+    names = checked.names
+    pairs = all_pairs(len(names))
     if subsets:
-        pairs += _subset_pairs(len(Z.names))
+        pairs += _subset_pairs(len(names))
     rows = {}
-    for query, gallery, ranks in ranks_of_pairs(Z, pairs):
-        row = {f"recall@{k}": np.mean(ranks <= k) for k in ks}
-        row |= {"mrr": np.mean(1 / ranks), "median_rank": np.median(ranks), "n_samples": len(ranks)}
-        rows[" + ".join(Z.names[q] for q in query), Z.names[gallery]] = row
-    if not rows:
-        raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; "
-            f"got {len(Z.names)} modalities."
-        )
+    for query, gallery, ranks in ranks_of_pairs(checked, pairs):
+        row: dict[str, float] = {f"recall@{k}": recall(ranks, k) for k in ks}
+        row |= {"mrr": reciprocal(ranks), "median_rank": float(np.median(ranks))}
+        row |= {"n_samples": len(ranks)}
+        rows[" + ".join(names[q] for q in query), names[gallery]] = row
     index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def all_pairs(n_modalities):
-    """Every ordered pair ((query,), gallery) of positions of different modalities."""
+def all_pairs(n_modalities: int) -> list[Pair]:
+    """Return every ordered pair ((query,), gallery) of positions of different modalities."""
     return [((q,), g) for q, g in itertools.permutations(range(n_modalities), 2)]
 
 
-def _subset_pairs(n_modalities):
-    """Every subset of two or more with every modality outside it, small subsets first."""
+def _subset_pairs(n_modalities: int) -> list[Pair]:
+    """Pair every subset of two or more with every modality outside it, small subsets first."""
     every = range(n_modalities)
     return [
         (query, gallery)
@@ -236,48 +260,61 @@ def _subset_pairs(n_modalities):
     ]
 
 
-def ranks_of_pairs(Z, pairs):
-    """Rank all answers to all queries.
+def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[tuple[tuple[int, ...], int, Floats]]:
+    """Rank the gallery rows for all queries of some pairs of modalities.
 
     Parameters
     ----------
     Z : Embeddings
-    pairs : list of (tuple of int, int)
-        Positions of the modalities that ask, together if several, and of the one that answers.
+        The modalities.
+    pairs : list of ((int, ...), int)
+        Positions of the query modalities, which are used together if there are several, and of the
+        gallery modality.
 
     Returns
     -------
     found : list of (query, gallery, ranks)
-        For the pairs that at least two samples can answer.
+        For each pair whose modalities share at least two samples, ranks of shape (n_shared,).
+
+    Raises
+    ------
+    ValueError
+        If there is no such pair.
     """
-    # Queries that look for the same rows of a gallery share the products with it.
-    groups = {}
+    # Queries for the same rows of a gallery share the products with it.
+    groups: dict[tuple[int, bytes], tuple[Bools, list[tuple[int, ...]]]] = {}
     for query, gallery in pairs:
-        rows = Z.present[[*query, gallery]].all(axis=0)
+        rows: Bools = np.all(Z.present[:, [*query, gallery]], axis=1)
         if rows.sum() > 1:
             groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
-    found = {}
+    if not groups:
+        raise ValueError(
+            "Retrieval needs at least two modalities that share at least two samples; of "
+            f"{Z.names} none do."
+        )
+    found: dict[Pair, Floats] = {}
     for (gallery, _), (rows, queries) in groups.items():
         members = sorted({m for query in queries for m in query})
         positions = [tuple(members.index(m) for m in query) for query in queries]
         arrays = [Z.arrays[m][rows] for m in members]
         ranks = compute_ranks(arrays, Z.arrays[gallery][rows], positions)
         found |= {(query, gallery): r for query, r in zip(queries, ranks, strict=True)}
-    return [(*pair, found[pair]) for pair in pairs if pair in found]
+    return [
+        (query, gallery, found[query, gallery])
+        for query, gallery in pairs
+        if (query, gallery) in found
+    ]
 
 
-def _as_queries(queries):
-    """One array of queries, the centroid if there are several modalities."""
-    several = hasattr(queries, "arrays") or isinstance(queries, dict) or np.ndim(queries) == 3
-    if not several:
-        queries = as_matrix(queries, "queries")
-        check_finite(queries, "queries", _ADVICE)
-        return queries
-    names, arrays = unpack(queries)
-    arrays = [as_matrix(z, f"queries of '{name}'") for name, z in zip(names, arrays, strict=True)]
+def _as_queries(queries: Any) -> Floats:
+    """Return one array of queries, the centroid if there are several modalities."""
+    several = isinstance(queries, Modalities | Mapping) or np.ndim(queries) == 3
+    names, raw = unpack(queries) if several else ([], [queries])
+    labels = [f"queries of {name!r}" for name in names] or ["queries"]
+    arrays = [as_matrix(z, label) for z, label in zip(raw, labels, strict=True)]
     shapes = [z.shape for z in arrays]
     if len(set(shapes)) > 1:
         raise ValueError(f"All query modalities must have the same shape, got {shapes}.")
-    for name, z in zip(names, arrays, strict=True):
-        check_finite(z, f"queries of '{name}'", _ADVICE)
-    return np.mean(arrays, axis=0)
+    for z, label in zip(arrays, labels, strict=True):
+        check_finite(z, label, _ADVICE)
+    return np.mean(arrays, axis=0) if several else arrays[0]

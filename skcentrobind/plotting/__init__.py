@@ -1,4 +1,4 @@
-"""Pictures of a shared space; matplotlib is imported when one is drawn, torch never."""
+"""Draw a shared space. matplotlib is imported on the first drawing, torch is not imported."""
 
 from skcentrobind.plotting._embedding import EmbeddingDisplay
 from skcentrobind.plotting._information import InformationDisplay

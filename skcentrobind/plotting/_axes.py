@@ -1,9 +1,18 @@
-"""What all displays share: axes, colours and legends that suit light and dark backgrounds."""
+"""Make axes, colours and legends for all displays, on light and dark backgrounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
 # Petroff, "Accessible color sequences for data visualization", arXiv:2107.02270: ten colours that
-# stay apart under the common forms of colour blindness.
+# remain distinct under the common forms of colour blindness.
 _COLOURS = (
     "#3f90da",
     "#ffa90e",
@@ -17,42 +26,42 @@ _COLOURS = (
     "#92dadd",
 )
 
-# Both ends of cividis vanish, one on a black and one on a white background.
+# The ends of cividis cannot be seen on a black and on a white background.
 _CIVIDIS_RANGE = (0.2, 0.9)
 
-# Characters in one line of a legend below the axes, with 5 for each handle.
+# Characters in one line of a legend below the axes; each handle takes 5.
 _LEGEND_WIDTH = 50
 
-# Inches for one more line of a legend.
+# Height in inches of one line of a legend.
 LINE_HEIGHT = 0.21
 
 
-def pyplot():
-    """Import matplotlib's pyplot, or say how to get it."""
+def pyplot() -> Any:
+    """Import matplotlib's pyplot, or raise an error that says how to install it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as exc:
         raise ImportError(
-            "skcentrobind.plotting draws with matplotlib, which is not installed; get it with "
-            "the extra `plot`: pip install 'skcentrobind[plot]'"
+            "skcentrobind.plotting needs matplotlib, which is not installed; install it with the "
+            "extra `plot`: pip install 'skcentrobind[plot]'"
         ) from exc
     return plt
 
 
-def new_axes(ax, figsize, layout="constrained"):
-    """Return the axes that were given, those of a new figure if there are none."""
+def new_axes(ax: Axes | None, figsize: tuple[float, float], layout: str = "constrained") -> Axes:
+    """Return the given axes, or those of a new figure if None."""
     if ax is None:
         _, ax = pyplot().subplots(figsize=figsize, layout=layout)
     return ax
 
 
-def foreground():
-    """Colour of text: whatever stands out from the background of the style in force."""
+def foreground() -> str:
+    """Return the colour of text, which contrasts with the background in the current style."""
     return pyplot().rcParams["text.color"]
 
 
-def palette(n_colours):
-    """Return RGBA rows that people with colour blindness can tell apart as well as may be."""
+def palette(n_colours: int) -> NDArray[np.float64]:
+    """Return colours, as RGBA rows, that suit colour blindness as well as possible."""
     import matplotlib
     from matplotlib.colors import to_rgba_array
 
@@ -61,22 +70,22 @@ def palette(n_colours):
     return matplotlib.colormaps["cividis"](np.linspace(*_CIVIDIS_RANGE, n_colours))
 
 
-def legend_columns(labels):
-    """How many columns a legend below the axes gets."""
+def legend_columns(labels: list[str]) -> int:
+    """Return the number of columns of a legend below the axes."""
     longest = max(map(len, labels))
     return max(1, min(len(labels), _LEGEND_WIDTH // (5 + longest)))
 
 
-def legend_lines(labels):
-    """How many lines a legend below the axes gets."""
+def legend_lines(labels: list[str]) -> int:
+    """Return the number of lines of a legend below the axes."""
     return -(-len(labels) // legend_columns(labels))
 
 
-def legend_below(ax, handles, *, lines=3.6, **kwargs):
-    """Put a legend below the axes, `lines` lines of text away, which its labels may fill."""
+def legend_below(ax: Axes, handles: list[Any], *, lines: float = 3.6, **kwargs: Any) -> Legend:
+    """Draw a legend below the axes, leaving `lines` lines for the labels of the axis."""
     from matplotlib.transforms import ScaledTranslation
 
-    # In units of the text, since a share of the axes would shrink with them.
+    # In units of the font size: a fraction of the axes would shrink with them.
     inches = lines * pyplot().rcParams["font.size"] / 72
     down = ScaledTranslation(0, -inches, ax.figure.dpi_scale_trans)
     return ax.legend(

@@ -1,8 +1,16 @@
-"""A scatter plot of the shared space: colour is the class, marker is the modality."""
+"""Draw the shared space as a scatter plot: colour is the class, marker is the modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from skcentrobind.metrics._embed import embed
+from skcentrobind.metrics._inputs import EmbeddingsLike
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -11,56 +19,61 @@ from skcentrobind.plotting._axes import (
     new_axes,
     palette,
 )
-from skcentrobind.plotting._inputs import check_embeddings, check_labels, check_names, embed
+from skcentrobind.plotting._inputs import check_embeddings, check_labels, check_names
 from skcentrobind.plotting._projection import check_method, project
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
+    from matplotlib.legend import Legend
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8")
 
-# Classes in one column of the legend: as many as fit beside axes of matplotlib's default height.
+# Classes per column of the legend: as many as fit beside axes of matplotlib's default height.
 _LEGEND_ROWS = 16
 
 
 class EmbeddingDisplay:
-    """Scatter plot of embeddings, all modalities in one picture.
+    """Draw the embeddings of all modalities in one scatter plot.
 
-    Make it with `from_estimator` or `from_embeddings`; the parameters here are what these compute.
+    Use `from_estimator` or `from_embeddings`, which compute the parameters.
 
     Parameters
     ----------
     points : array-like of shape (n_modalities, n_samples, 2)
-        Where each embedding stands in the picture; NaN where a sample lacks the modality.
+        Projected embeddings; NaN where the modality is missing.
     names : list of str, default=None
         Names of the modalities; "modality0", "modality1", ... if None.
     labels : array-like of shape (n_samples,), default=None
         Class of each sample. None colours by modality.
     rows : array-like of int of shape (n_samples,), default=None
-        Which rows of the data were drawn; all of them, in order, if None.
+        Rows of the data that are drawn; all of them, in order, if None.
     axis_labels : tuple of str of length 2, default=("", "")
-        What the axes show.
+        Labels of the axes.
 
     Attributes
     ----------
     points, names, labels, rows, axis_labels
-        The parameters, as arrays and lists.
+        Parameters, as arrays and lists.
     ax_ : matplotlib Axes
         Axes with the plot.
     figure_ : matplotlib Figure
         Figure of these axes.
     scatters_ : dict of str to matplotlib PathCollection
-        The points of each modality.
+        Points of each modality.
     links_ : matplotlib LineCollection or None
-        The lines between the modalities of a sample.
+        Lines between the modalities of a sample.
     legends_ : list of matplotlib Legend
-        Of the classes and of the modalities.
+        Legends of the classes and of the modalities.
 
     See Also
     --------
-    skcentrobind.metrics.retrieval_report : The same question in numbers.
+    skcentrobind.metrics.retrieval_report : Measure how close the modalities of a sample are.
 
     Notes
     -----
-    A picture in two dimensions leaves most of the space out. PCA keeps the directions of largest
-    variance, t-SNE neighbourhoods but no distances: judge a space by its metrics.
+    Two dimensions leave out most of the space. PCA keeps the directions of largest variance, t-SNE
+    keeps neighbourhoods but not distances: use metrics to compare spaces.
 
     Examples
     --------
@@ -75,7 +88,15 @@ class EmbeddingDisplay:
     'PCA 1 (21 % of the variance)'
     """
 
-    def __init__(self, points, *, names=None, labels=None, rows=None, axis_labels=("", "")):
+    def __init__(
+        self,
+        points: ArrayLike,
+        *,
+        names: Iterable[object] | None = None,
+        labels: ArrayLike | None = None,
+        rows: ArrayLike | None = None,
+        axis_labels: tuple[str, ...] = ("", ""),
+    ) -> None:
         self.points = np.asarray(points, dtype=np.float64)
         n_modalities, n_samples = self.points.shape[:2]
         self.names = check_names(names, n_modalities)
@@ -84,16 +105,18 @@ class EmbeddingDisplay:
         self.axis_labels = tuple(axis_labels)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, **kwargs):
-        """Embed data with a fitted binding transformer and draw the embeddings.
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike | None = None, **kwargs: Any
+    ) -> Self:
+        """Embed data with a fitted estimator and draw the embeddings.
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            Data, as the estimator takes them.
+            Data, in any form that the estimator takes.
         y : array-like of shape (n_samples,), default=None
             Class of each sample; None colours by modality.
         **kwargs
@@ -102,7 +125,7 @@ class EmbeddingDisplay:
         Returns
         -------
         display : EmbeddingDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Examples
         --------
@@ -119,78 +142,89 @@ class EmbeddingDisplay:
 
     @classmethod
     def from_embeddings(
-        cls, Z, y=None, *, method="pca", max_samples=200, random_state=None, ax=None, **kwargs
-    ):
+        cls,
+        Z: EmbeddingsLike,
+        y: ArrayLike | None = None,
+        *,
+        method: Any = "pca",
+        max_samples: int | None = 200,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Project embeddings to two dimensions, all modalities together, and draw them.
 
         Parameters
         ----------
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
-            Embeddings of each modality; NaN rows mark samples that lack it and are left out.
+            Embeddings of each modality; NaN rows mark missing ones, which are left out.
         y : array-like of shape (n_samples,), default=None
             Class of each sample; None colours by modality.
         method : {"pca", "tsne", "umap"}, transformer or callable, default="pca"
-            How to get from `n_components` to two dimensions.
+            Projection from `n_components` to two dimensions.
 
-            "pca" is fast and linear: distances in the picture are at most those in the space.
+            "pca" is fast and linear: distances in the plot are at most those in the space.
 
-            "tsne" shows which points are neighbours, and takes some seconds.
+            "tsne" shows neighbourhoods, and takes some seconds.
 
-            "umap" does so as well, keeps more of the large structure, and needs the package
-            umap-learn.
+            "umap" shows neighbourhoods as well, keeps more of the global structure, and needs the
+            package umap-learn.
 
-            A transformer with `fit_transform`, of which a copy is fitted, or a function, gets
-            all embeddings as one array of shape (n_points, n_components) and returns an array
-            of shape (n_points, 2).
+            A transformer with `fit_transform`, which is cloned, or a function takes all
+            embeddings as one array of shape (n_points, n_components) and returns an array of
+            shape (n_points, 2).
         max_samples : int or None, default=200
-            More samples than that are thinned at random; None draws all.
+            Largest number of samples to draw, chosen at random; None draws all.
         random_state : int, RandomState instance or None, default=None
-            Chooses the samples that are drawn, and seeds t-SNE and UMAP.
+            Determines the samples that are drawn, and t-SNE and UMAP.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `plot`.
 
         Returns
         -------
         display : EmbeddingDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Raises
         ------
         ValueError
-            If `method`, `y` or the shapes of the embeddings are unusable.
+            If `method`, `y` or the shapes of the embeddings are invalid.
         ImportError
-            If a library that the picture needs is not installed.
+            If a library that the plot needs is not installed.
         """
         check_method(method)
-        Z = check_embeddings(Z)
-        y = check_labels(y, len(Z))
+        checked = check_embeddings(Z)
+        n_samples = len(checked)
+        classes = check_labels(y, n_samples)
         rng = check_random_state(random_state)
-        rows = np.arange(len(Z))
-        if max_samples is not None and len(Z) > max_samples:
-            rows = np.sort(rng.choice(len(Z), max_samples, replace=False))
-        drawn = Z[rows]
+        rows = np.arange(n_samples)
+        if max_samples is not None and n_samples > max_samples:
+            rows = np.sort(rng.choice(n_samples, max_samples, replace=False))
+        drawn = checked[rows]
         stacked, present = np.stack(drawn.arrays), drawn.present.T  # (n_modalities, n_samples)
         flat, axis_labels = project(stacked[present], method, rng)
         points = np.full((*present.shape, 2), np.nan)
         points[present] = flat
-        labels = None if y is None else y[rows]
-        display = cls(points, names=Z.names, labels=labels, rows=rows, axis_labels=axis_labels)
+        labels = None if classes is None else classes[rows]
+        display = cls(points, names=drawn.names, labels=labels, rows=rows, axis_labels=axis_labels)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, links=False, legend=True, **kwargs):
+    def plot(
+        self, ax: Axes | None = None, *, links: bool = False, legend: bool = True, **kwargs: Any
+    ) -> Self:
         """Draw the points.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         links : bool, default=False
-            Whether thin lines join the modalities of each sample, through their mean. Short
-            lines are good alignment.
+            Whether to connect the modalities of each sample by thin lines through their mean.
+            Short lines mean good alignment.
         legend : bool, default=True
-            Whether legends stand beside and below the axes.
+            Whether to draw legends beside and below the axes.
         **kwargs
             Passed to `Axes.scatter`, for example `s=30` or `alpha=0.5`.
 
@@ -217,11 +251,11 @@ class EmbeddingDisplay:
         self.legends_ = self._draw_legends(classes, hues) if legend else []
         return self
 
-    def _marker(self, m):
+    def _marker(self, m: int) -> str:
         return _MARKERS[m % len(_MARKERS)]
 
-    def _colours(self):
-        """Classes, a colour for each, and the colours of all points, one array a modality."""
+    def _colours(self) -> tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]:
+        """Return classes, one colour per class, and the colours of all points by modality."""
         n_modalities, n_samples = self.points.shape[:2]
         if self.labels is None:
             hues = palette(n_modalities)
@@ -230,7 +264,7 @@ class EmbeddingDisplay:
         hues = palette(len(classes))
         return classes, hues, np.broadcast_to(hues[codes], (n_modalities, n_samples, 4))
 
-    def _draw_links(self):
+    def _draw_links(self) -> LineCollection:
         from matplotlib.collections import LineCollection
 
         present = np.isfinite(self.points).all(axis=2)
@@ -244,15 +278,19 @@ class EmbeddingDisplay:
         lines = LineCollection(segments, colors="0.6", linewidths=0.4, zorder=0)
         return self.ax_.add_collection(lines)
 
-    def _draw_legends(self, classes, hues):
-        """Put the classes to the right of the axes and the modalities below them."""
+    def _draw_legends(self, classes: NDArray[Any] | None, hues: NDArray[Any]) -> list[Legend]:
+        """Draw the classes to the right of the axes and the modalities below them."""
         from matplotlib.lines import Line2D
 
-        def handle(marker, colour, label):
+        def handle(marker: str, colour: Any, label: object) -> Line2D:
             return Line2D([], [], linestyle="", marker=marker, color=colour, label=str(label))
 
-        plain = [foreground()] * len(self.names) if classes is not None else hues
-        modalities = [handle(self._marker(m), plain[m], name) for m, name in enumerate(self.names)]
+        # With classes the colour of a marker means nothing.
+        colours = hues if classes is None else [foreground()] * len(self.names)
+        modalities = [
+            handle(self._marker(m), colour, name)
+            for m, (colour, name) in enumerate(zip(colours, self.names, strict=True))
+        ]
         legends = [legend_below(self.ax_, modalities, lines=2.0, handletextpad=0.2)]
         if classes is not None:
             # A second call of `legend` replaces the first one, and `add_artist` clips to the axes.

@@ -1,18 +1,24 @@
-"""A matrix over the modalities as a heat map with its values written into the cells."""
+"""Draw a matrix over the modalities as a heat map with its values written into the cells."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skcentrobind.plotting._axes import new_axes, pyplot
 
-# Inches of one cell in a new figure, and of one character of a name.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches per cell in a new figure, and per character of a name.
 _CELL, _CHARACTER = 0.62, 0.085
 
-# Inches of the whole matrix, however few the cells: the label of the colour bar has to fit.
+# Smallest side of the matrix in inches, so that the label of the colour bar fits.
 _SMALLEST = 3.2
 
-# Share of given axes that is left to the matrix once the layout has made room for its labels.
+# Share of given axes that remains for the matrix when the layout has made room for its labels.
 _KEPT = 0.85
 
 # Width of a character relative to the size of its font: digits are about 0.6 wide.
@@ -20,7 +26,7 @@ _CHARACTER_WIDTH = 0.65
 
 
 class HeatMap(NamedTuple):
-    """What was drawn: axes, image, texts of the cells and colour bar."""
+    """Hold the artists that were drawn: axes, image, texts of the cells and colour bar."""
 
     ax: Any
     im: Any
@@ -28,41 +34,53 @@ class HeatMap(NamedTuple):
     colorbar: Any
 
 
+class HeatMapMixin:
+    """Keep the artists of a heat map over the modalities of a display."""
+
+    names: list[str]
+
+    def _draw_heat_map(self, ax: Axes | None, values: NDArray[np.float64], **options: Any) -> Axes:
+        """Draw a matrix with `draw_heat_map`, keep its artists and return the axes."""
+        drawn = draw_heat_map(ax, values, self.names, **options)
+        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
+        return drawn.ax
+
+
 def draw_heat_map(
-    ax,
-    values,
-    names,
+    ax: Axes | None,
+    values: NDArray[np.float64],
+    names: list[str],
     *,
-    label,
-    limits,
-    axis_labels,
-    cmap="viridis",
-    values_format=".2f",
-    colorbar=True,
-    **kwargs,
-):
+    label: str,
+    limits: tuple[float, float],
+    axis_labels: tuple[str, str],
+    cmap: Any = "viridis",
+    values_format: str | None = ".2f",
+    colorbar: bool = True,
+    **kwargs: Any,
+) -> HeatMap:
     """Draw a matrix over the modalities; cells with NaN stay empty.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Where to draw; None makes a new figure of a size that suits the matrix.
+        Axes to draw on; None makes a new figure of a size that suits the matrix.
     values : ndarray of shape (n_modalities, n_modalities)
         The matrix.
     names : list of str of length n_modalities
-        The modalities.
+        Names of the modalities.
     label : str
-        What the values are, beside the colour bar.
+        Description of the values, beside the colour bar.
     limits : tuple of float of length 2
         Values of the first and the last colour.
     axis_labels : tuple of str of length 2
-        What columns and rows are.
+        Labels of the columns and of the rows.
     cmap : str or matplotlib Colormap, default="viridis"
         Colours of the values.
     values_format : str or None, default=".2f"
-        How values are written; None writes none.
+        Format of the values in the cells; None writes none.
     colorbar : bool, default=True
-        Whether a colour bar stands beside the matrix.
+        Whether to draw a colour bar beside the matrix.
     **kwargs
         Passed to `Axes.imshow`.
 
@@ -72,13 +90,13 @@ def draw_heat_map(
         The artists.
     """
     cell = (_new_side(names) if ax is None else _side(ax)) / len(names)
-    # Names that are wider than a cell stand aslant.
-    upright = max(map(len, names)) * _CHARACTER < cell
+    # Names wider than a cell are rotated.
+    horizontal = max(map(len, names)) * _CHARACTER < cell
     # The layout "compressed" keeps the colour bar as high as the image, whose cells are square.
-    ax = new_axes(ax, _figsize(names, upright, colorbar), layout="compressed")
+    ax = new_axes(ax, _figsize(names, horizontal, colorbar), layout="compressed")
     options = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1], **kwargs}
     im = ax.imshow(np.ma.masked_invalid(values), **options)
-    _label(ax, names, upright, axis_labels)
+    _label(ax, names, horizontal, axis_labels)
     text = None if values_format is None else _write(ax, im, values, values_format, cell)
     bar = None
     if colorbar:
@@ -89,37 +107,39 @@ def draw_heat_map(
     return HeatMap(ax, im, text, bar)
 
 
-def _label(ax, names, upright, axis_labels):
-    aslant = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(range(len(names)), names, **aslant)
+def _label(ax: Axes, names: list[str], horizontal: bool, axis_labels: tuple[str, str]) -> None:
+    rotated = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(names)), names, **({} if horizontal else rotated))
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
-    # The grid of some styles would run through the cells, and a frame around empty ones misleads.
+    # The grid of some styles would cross the cells, and a frame around empty ones is misleading.
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
 
 
-def _side(ax):
-    """Inches of a matrix in given axes, of which the layout may take a part for the labels."""
+def _side(ax: Axes) -> float:
+    """Return the side in inches of a matrix in given axes, part of which the labels may need."""
     box = ax.get_window_extent()
     return _KEPT * min(box.width, box.height) / ax.figure.dpi
 
 
-def _new_side(names):
-    """Inches of the matrix in a new figure."""
+def _new_side(names: list[str]) -> float:
+    """Return the side in inches of the matrix in a new figure."""
     return max(_CELL * len(names), _SMALLEST)
 
 
-def _figsize(names, upright, colorbar):
+def _figsize(names: list[str], horizontal: bool, colorbar: bool) -> tuple[float, float]:
     longest = max(map(len, names)) * _CHARACTER
     width = _new_side(names) + longest + 0.5 + 1.1 * colorbar
-    height = _new_side(names) + (0.3 if upright else 0.75 * longest) + 0.5
+    height = _new_side(names) + (0.3 if horizontal else 0.75 * longest) + 0.5
     return width, height
 
 
-def _write(ax, im, values, values_format, cell):
-    """Write the values in black or white, whichever stands out more from its cell."""
+def _write(
+    ax: Axes, im: Any, values: NDArray[np.float64], values_format: str, cell: float
+) -> NDArray[Any]:
+    """Write the values in black or white, whichever has more contrast to the cell."""
     written = np.empty(values.shape, dtype=object)
     strings = {
         at: format(value, values_format)
@@ -137,8 +157,8 @@ def _write(ax, im, values, values_format, cell):
     return written
 
 
-def readable_on(background):
-    """Black or white, whichever has the larger contrast to a colour.
+def readable_on(background: Any) -> str:
+    """Return "black" or "white", whichever has the larger contrast to a colour.
 
     The contrast is that of the Web Content Accessibility Guidelines, (L1 + 0.05) / (L2 + 0.05) with
     the relative luminances L1 > L2 of the two colours.

@@ -1,22 +1,21 @@
-"""What displays accept: fitted estimators, embeddings in any form, classes."""
+"""Check what displays accept: embeddings in any form, matrices, names, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind._data.modalities import Modalities
+from skcentrobind._names import did_you_mean
+from skcentrobind.metrics._inputs import EmbeddingsLike
+
+Choice = TypeVar("Choice")
 
 
-def embed(estimator, X):
-    """Embed data with a fitted binding transformer, one array a modality."""
-    if not hasattr(estimator, "transform_modalities"):
-        raise TypeError(
-            f"from_estimator needs an estimator with transform_modalities, got "
-            f"{type(estimator).__name__}. Of a Pipeline pass the binding step, for example "
-            'pipe["bind"], and data that has gone through the steps before it.'
-        )
-    return estimator.transform_modalities(X)
-
-
-def check_embeddings(Z, *, at_least=1):
+def check_embeddings(Z: EmbeddingsLike, *, at_least: int = 1) -> Modalities:
     """Return embeddings as Modalities of one width."""
     Z = Z if isinstance(Z, Modalities) else Modalities(Z)
     shapes = {name: z.shape[1:] for name, z in Z.items()}
@@ -28,25 +27,27 @@ def check_embeddings(Z, *, at_least=1):
         )
     if len(shapes) < at_least:
         raise ValueError(
-            f"This picture compares modalities and needs at least {at_least}, got {list(Z.names)}."
+            f"This display compares modalities and needs at least {at_least}, got {list(Z.names)}."
         )
     return Z
 
 
-def check_names(names, n_modalities):
-    """Return the names of modalities, "modality0", "modality1", ... if there are none."""
+def check_names(names: Iterable[object] | None, n_modalities: int) -> list[str]:
+    """Return the names of modalities, "modality0", "modality1", ... if None."""
     if names is None:
         return [f"modality{m}" for m in range(n_modalities)]
-    names = [str(name) for name in names]
-    if len(names) != n_modalities:
+    given = [str(name) for name in names]
+    if len(given) != n_modalities:
         raise ValueError(
-            f"names must have one name a modality, {n_modalities}, got {len(names)}: {names}."
+            f"names must have one name per modality, {n_modalities}, got {len(given)}: {given}."
         )
-    return names
+    return given
 
 
-def check_matrix(values, names, what):
-    """Return a square matrix over the modalities and their names, which a DataFrame brings."""
+def check_matrix(
+    values: Any, names: Iterable[object] | None, what: str
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Return a square matrix over the modalities and their names, by default from a DataFrame."""
     if names is None and hasattr(values, "columns"):
         names = values.columns
     values = np.asarray(values, dtype=np.float64)
@@ -57,20 +58,22 @@ def check_matrix(values, names, what):
     return values, check_names(names, len(values))
 
 
-def check_choice(value, options, what):
-    """Refuse a value that is not among the options."""
+def choose(value: object, options: Mapping[str, Choice], what: str) -> Choice:
+    """Return the option with the name `value`, or raise an error that lists all of them."""
     if not isinstance(value, str) or value not in options:
-        listed = ", ".join(map(repr, options[:-1])) + f" or {options[-1]!r}"
-        raise ValueError(f"{what} must be {listed}, got {value!r}.")
+        *others, last = map(repr, options)
+        listed = f"{', '.join(others)} or {last}"
+        raise ValueError(f"{what} must be {listed}, got {value!r}.{did_you_mean(value, options)}")
+    return options[value]
 
 
-def check_labels(y, n_samples):
+def check_labels(y: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
     """Return the classes as an array, None if there are none."""
     if y is None:
         return None
-    y = np.asarray(y)
-    if y.shape != (n_samples,):
+    labels = np.asarray(y)
+    if labels.shape != (n_samples,):
         raise ValueError(
-            f"y must have one class a sample, shape ({n_samples},), got shape {y.shape}."
+            f"y must have one class per sample, shape ({n_samples},), got shape {labels.shape}."
         )
-    return y
+    return labels

@@ -1,7 +1,14 @@
-"""Training loss of every epoch and, if there are any, validation scores."""
+"""Draw the training loss of every epoch and, if there are any, the validation scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from skcentrobind.metrics._embed import binding_step
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -11,46 +18,48 @@ from skcentrobind.plotting._axes import (
     palette,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 class LossCurveDisplay:
-    """Training loss against epochs, of one run or of several side by side.
+    """Draw the training loss against epochs, for one or several runs.
 
-    Make it with `from_estimator` or `from_estimators`; the parameters here are what these read
-    from the estimators.
+    Use `from_estimator` or `from_estimators`, which read the parameters from the estimators.
 
     Parameters
     ----------
     losses : dict of str to list of array-like of shape (n_epochs,)
-        For each label the training losses of its runs, each run a list of its own.
+        Training losses of the runs of each label, one array per run.
     scores : dict of str to list of array-like of shape (n_epochs,), default=None
-        For each label that has them the validation scores of its runs.
+        Validation scores of the runs of each label that has them.
 
     Attributes
     ----------
     losses, scores
-        The parameters, as dicts of lists of arrays.
+        Parameters, as dicts of lists of arrays.
     ax_ : matplotlib Axes
         Axes with the losses.
     score_ax_ : matplotlib Axes or None
-        Axes on top of these with the scores and a scale on the right; None if there are none.
+        Axes with the scores and a scale on the right; None if there are no scores.
     figure_ : matplotlib Figure
         Figure of these axes.
     lines_ : dict of str to matplotlib Line2D
-        The loss of each label, the mean over its runs.
+        Loss of each label, the mean over its runs.
     score_lines_ : dict of str to matplotlib Line2D
-        The score of each label that has one, dashed.
+        Score of each label that has one, dashed.
     bands_ : dict of str to matplotlib PolyCollection
-        From one standard deviation below the mean loss to one above, where there are several runs.
+        From one standard deviation below the mean loss to one above, if there are several runs.
     score_bands_ : dict of str to matplotlib PolyCollection
-        The same of the scores.
+        Bands of the scores.
     legend_ : matplotlib Legend
-        Below the axes.
+        Legend below the axes.
 
     Notes
     -----
-    Losses are sums over the modalities whose scale depends on the number of modalities, the batch
-    size and the temperature: compare runs that share these. A run that stopped early counts in the
-    mean as long as it went on.
+    Losses are sums over the modalities, so their scale depends on the number of modalities, the
+    batch size and the temperature: compare only runs with equal values of these. A run that
+    stopped early counts in the mean up to its last epoch.
 
     Examples
     --------
@@ -60,7 +69,12 @@ class LossCurveDisplay:
     [8.5, 7.0, 5.5]
     """
 
-    def __init__(self, losses, *, scores=None):
+    def __init__(
+        self,
+        losses: Mapping[str, Sequence[ArrayLike]],
+        *,
+        scores: Mapping[str, Sequence[ArrayLike]] | None = None,
+    ) -> None:
         self.losses = _check_runs(losses, "losses")
         self.scores = _check_runs(scores or {}, "scores")
         if not self.losses:
@@ -71,24 +85,27 @@ class LossCurveDisplay:
             )
 
     @classmethod
-    def from_estimator(cls, estimator, *, label=None, ax=None, **kwargs):
-        """Draw the loss curve of a fitted binding transformer.
+    def from_estimator(
+        cls, estimator: Any, *, label: str | None = None, ax: Axes | None = None, **kwargs: Any
+    ) -> Self:
+        """Draw the loss curve of a fitted estimator.
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with `loss_curve_`. Of a Pipeline pass the step: `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or another estimator with
+            `loss_curve_`.
         label : str, default=None
-            Its name in the legend; the name of its class if None.
+            Name in the legend; the class of the binding transformer if None.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `plot`.
 
         Returns
         -------
         display : LossCurveDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Examples
         --------
@@ -101,32 +118,38 @@ class LossCurveDisplay:
         >>> display.lines_["CentroBindTransformer"].get_xdata().tolist()
         [1.0, 2.0, 3.0]
         """
-        estimators = {type(estimator).__name__ if label is None else label: estimator}
+        estimators = [estimator] if label is None else {label: estimator}
         return cls.from_estimators(estimators, ax=ax, **kwargs)
 
     @classmethod
-    def from_estimators(cls, estimators, *, ax=None, **kwargs):
-        """Draw the loss curves of several fitted binding transformers.
+    def from_estimators(
+        cls,
+        estimators: Mapping[str, Any] | Iterable[Any],
+        *,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the loss curves of several fitted estimators.
 
         Parameters
         ----------
         estimators : dict or list of fitted estimators
-            What to draw.
+            Estimators to draw, as `from_estimator` takes them.
 
-            A dict brings the labels. Each value is an estimator, or a list of estimators that
-            were fitted to the same with different seeds: its runs, of which mean and standard
-            deviation are drawn.
+            The keys of a dict are the labels. Each value is an estimator, or a list of estimators
+            that differ only in their seeds: the runs whose mean and standard deviation are drawn.
 
-            In a list, estimators of the same class are runs under the name of the class.
+            In a list, binding transformers of the same class are the runs of one label, the name
+            of the class.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `plot`.
 
         Returns
         -------
         display : LossCurveDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Raises
         ------
@@ -135,16 +158,15 @@ class LossCurveDisplay:
         NotFittedError
             If an estimator is not fitted.
         """
-        if isinstance(estimators, dict):
-            runs = {
-                str(label): list(value) if isinstance(value, list | tuple) else [value]
-                for label, value in estimators.items()
-            }
+        runs: dict[str, list[Any]] = {}
+        if isinstance(estimators, Mapping):
+            for label, value in estimators.items():
+                some = value if isinstance(value, list | tuple) else [value]
+                runs[str(label)] = [_with_loss_curve(estimator) for estimator in some]
         else:
-            runs = {}
-            for estimator in estimators:
+            for estimator in map(_with_loss_curve, estimators):
                 runs.setdefault(type(estimator).__name__, []).append(estimator)
-        losses = {label: [_loss_curve(e) for e in some] for label, some in runs.items()}
+        losses = {label: [e.loss_curve_ for e in some] for label, some in runs.items()}
         scores = {
             label: [s for s in (getattr(e, "validation_scores_", None) for e in some) if s]
             for label, some in runs.items()
@@ -152,13 +174,13 @@ class LossCurveDisplay:
         scores = {label: some for label, some in scores.items() if some}
         return cls(losses, scores=scores).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `Axes.plot` for the losses and the scores, for example `linewidth=1`.
 
@@ -186,7 +208,7 @@ class LossCurveDisplay:
                 self.score_ax_, self.scores, hues, "--", kwargs
             )
             self.score_ax_.set(ylabel="validation score")
-            # Two grids through one another cannot be read.
+            # Two overlapping grids are unreadable.
             self.score_ax_.grid(False)
             handles += [
                 Line2D([], [], color=foreground(), linestyle=style, label=label)
@@ -196,40 +218,52 @@ class LossCurveDisplay:
         return self
 
 
-def _loss_curve(estimator):
-    if not hasattr(type(estimator), "loss_curve_") and not hasattr(estimator, "loss_curve_"):
+def _with_loss_curve(estimator: Any) -> Any:
+    """Return the estimator that holds the loss curve: the binding step of a pipeline or search."""
+    step = binding_step(estimator)
+    found = estimator if step is None else step
+    # Before fit, only the class has the property, which raises NotFittedError when it is read.
+    if not hasattr(type(found), "loss_curve_") and not hasattr(found, "loss_curve_"):
         raise TypeError(
-            f"A loss curve needs estimators with loss_curve_, got {type(estimator).__name__}. Of a "
-            'Pipeline pass the binding step, for example pipe["bind"].'
+            "A loss curve needs estimators with loss_curve_, or pipelines or searches with a "
+            f"binding transformer, got {type(found).__name__}."
         )
-    return estimator.loss_curve_
+    return found
 
 
-def _check_runs(curves, what):
-    """Turn the runs of every label into arrays."""
+def _check_runs(
+    curves: Mapping[str, Sequence[ArrayLike]], what: str
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Return the runs of every label as arrays."""
     checked = {}
     for label, runs in curves.items():
         if len(runs) == 0 or any(np.ndim(run) != 1 or len(run) == 0 for run in runs):
             shapes = [np.shape(run) for run in runs]
             raise ValueError(
                 f"{what} of '{label}' must be a list of runs of shape (n_epochs,), got runs of "
-                f"shape {shapes}. A single run goes into a list of its own, [[3.0, 2.5, 2.2]], and "
-                "an estimator with max_epochs=0 has none."
+                f"shape {shapes}. Put a single run in a list, [[3.0, 2.5, 2.2]]; an estimator with "
+                "max_epochs=0 has no run."
             )
         checked[str(label)] = [np.asarray(run, dtype=np.float64) for run in runs]
     return checked
 
 
-def _draw(ax, curves, hues, linestyle, options):
+def _draw(
+    ax: Axes,
+    curves: dict[str, list[NDArray[np.float64]]],
+    hues: dict[str, Any],
+    linestyle: str,
+    options: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Draw mean and standard deviation over the runs of every label."""
     lines, bands = {}, {}
     for label, runs in curves.items():
-        # Short runs end in NaN, over which means and deviations do not go.
+        # Short runs are padded with NaN, which mean and standard deviation ignore.
         table = np.full((len(runs), max(map(len, runs))), np.nan)
         for row, run in zip(table, runs, strict=True):
             row[: len(run)] = run
         epochs, mean = np.arange(1.0, table.shape[1] + 1), np.nanmean(table, axis=0)
-        # A single epoch makes no line.
+        # A single epoch is a marker, since one point has no line.
         look = {"marker": "o" if len(epochs) == 1 else "", "linestyle": linestyle, **options}
         (lines[label],) = ax.plot(epochs, mean, **{"color": hues[label], "label": label, **look})
         if len(runs) > 1:

@@ -1,59 +1,69 @@
-"""The modality gap: distances between the means of the modalities, and two of them face to face."""
+"""Draw the modality gap: distances between the means of the modalities, or two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind.metrics import modality_gap
+from skcentrobind.metrics._embed import embed
+from skcentrobind.metrics._inputs import Embeddings, EmbeddingsLike, embeddings
 from skcentrobind.plotting._axes import LINE_HEIGHT, legend_below, legend_lines, new_axes, palette
-from skcentrobind.plotting._heat_map import draw_heat_map
-from skcentrobind.plotting._inputs import check_choice, check_embeddings, check_matrix, embed
+from skcentrobind.plotting._heat_map import HeatMapMixin
+from skcentrobind.plotting._inputs import check_embeddings, check_matrix, choose
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-class ModalityGapDisplay:
-    """How far the modalities lie apart in the shared space, and whether two of them overlap.
+class ModalityGapDisplay(HeatMapMixin):
+    """Draw the distances between modalities in the shared space, or the overlap of two of them.
 
-    Make it with `from_estimator` or `from_embeddings`; the parameters here are what these compute.
+    Use `from_estimator` or `from_embeddings`, which compute the parameters.
 
     Parameters
     ----------
     gaps : DataFrame or array-like of shape (n_modalities, n_modalities)
-        Distances between the means of the modalities, as `skcentrobind.metrics.modality_gap`
-        computes them.
+        Distances between the means of the modalities, from `skcentrobind.metrics.modality_gap`.
     names : list of str, default=None
-        Names of the modalities; those of the DataFrame, else "modality0", "modality1", ... if
-        None.
+        Names of the modalities; None uses those of the DataFrame, else "modality0", "modality1",
+        ...
     projections : dict of str to array-like of shape (n_samples,), default=None
-        For two modalities the positions of their embeddings along the line through their means.
+        Coordinates of the embeddings of two modalities on the line through their means.
 
     Attributes
     ----------
     gaps : ndarray of shape (n_modalities, n_modalities)
-        The distances.
+        Distances.
     names, projections
-        The parameters.
+        Parameters.
     ax_ : matplotlib Axes
         Axes with the plot.
     figure_ : matplotlib Figure
         Figure of these axes.
     im_ : matplotlib AxesImage or None
-        The heat map; None with ``kind="projection"``.
+        Heat map; None with ``kind="projection"``.
     text_ : ndarray of Text of shape (n_modalities, n_modalities) or None
-        The values in the cells; None in empty cells.
+        Values in the cells; None in empty cells.
     colorbar_ : matplotlib Colorbar or None
-        The colour bar.
+        Colour bar.
     histograms_ : dict of str to matplotlib StepPatch or None
-        The densities of both modalities; None with ``kind="matrix"``.
+        Densities of both modalities; None with ``kind="matrix"``.
     mean_lines_ : dict of str to matplotlib Line2D or None
-        Their means.
+        Means of both modalities.
 
     See Also
     --------
-    skcentrobind.metrics.modality_gap : The same in numbers.
-    skcentrobind.metrics.alignment : How far apart the modalities of a sample are.
+    skcentrobind.metrics.modality_gap : Compute the numbers.
+    skcentrobind.metrics.alignment : Measure the distance between the modalities of a sample.
 
     Notes
     -----
-    Between embeddings of unit length the gap lies between 0 and 2 [1]_. A small gap alone does not
-    make a good space: a collapsed one has none.
+    For unit-length embeddings the gap is between 0 and 2 [1]_. A small gap alone does not make a
+    good space: a collapsed space has no gap.
 
     References
     ----------
@@ -75,7 +85,13 @@ class ModalityGapDisplay:
     2.90
     """
 
-    def __init__(self, gaps, *, names=None, projections=None):
+    def __init__(
+        self,
+        gaps: Any,
+        *,
+        names: Iterable[object] | None = None,
+        projections: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
         self.gaps, self.names = check_matrix(gaps, names, "gaps")
         if projections is not None:
             if len(projections) != 2:
@@ -86,23 +102,23 @@ class ModalityGapDisplay:
         self.projections = projections
 
     @classmethod
-    def from_estimator(cls, estimator, X, **kwargs):
-        """Embed data with a fitted binding transformer and draw the gaps.
+    def from_estimator(cls, estimator: Any, X: Any, **kwargs: Any) -> Self:
+        """Embed data with a fitted estimator and draw the gaps.
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            Data, as the estimator takes them.
+            Data, in any form that the estimator takes.
         **kwargs
             Passed to `from_embeddings`.
 
         Returns
         -------
         display : ModalityGapDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Examples
         --------
@@ -118,55 +134,63 @@ class ModalityGapDisplay:
         return cls.from_embeddings(embed(estimator, X), **kwargs)
 
     @classmethod
-    def from_embeddings(cls, Z, *, pair=None, ax=None, **kwargs):
+    def from_embeddings(
+        cls,
+        Z: EmbeddingsLike,
+        *,
+        pair: Sequence[str | int] | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Measure the gaps between all modalities, and draw them.
 
         Parameters
         ----------
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
-            Embeddings of two or more modalities. NaN rows mark samples that lack one, and a pair
-            is judged on the samples that have both.
-        pair : tuple of str of length 2, default=None
-            The modalities of ``kind="projection"``; those with the largest gap if None.
+            Embeddings of two or more modalities. NaN rows mark missing ones; each pair uses the
+            samples that have both.
+        pair : tuple of str or int of length 2, default=None
+            Names or positions of the modalities of ``kind="projection"``; those with the largest
+            gap if None.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `plot`.
 
         Returns
         -------
         display : ModalityGapDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Raises
         ------
         ValueError
-            If the embeddings or `pair` are unusable.
+            If the embeddings or `pair` are invalid.
         """
-        Z = check_embeddings(Z, at_least=2)
-        gaps = modality_gap(Z)
+        checked = check_embeddings(Z, at_least=2)
+        gaps = modality_gap(checked)
         if pair is None:
             pair = _widest(gaps)
-        return cls(gaps, projections=_project(Z, pair)).plot(ax=ax, **kwargs)
+        return cls(gaps, projections=_project(embeddings(checked), pair)).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, kind="matrix", **kwargs):
-        """Draw the matrix or two modalities face to face.
+    def plot(self, ax: Axes | None = None, *, kind: str = "matrix", **kwargs: Any) -> Self:
+        """Draw the matrix, or the densities of two modalities.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         kind : {"matrix", "projection"}, default="matrix"
-            What to draw.
+            Kind of plot.
 
-            "matrix" is a heat map of the gaps: between whom is there one? Its colours go from 0
-            to 1, or to the largest gap.
+            "matrix" is a heat map of the gaps between all pairs. Its colours go from 0 to 1, or to
+            the largest gap.
 
-            "projection" has the densities of two modalities along the line through their means,
-            which are dashed: does the gap keep them apart, or do they overlap?
+            "projection" shows the densities of two modalities along the line through their means,
+            which are dashed: are they separate, or do they overlap?
         **kwargs
-            With ``kind="matrix"`` `cmap`, `values_format`, `colorbar`, and what `Axes.imshow`
-            takes; with ``kind="projection"`` what `Axes.stairs` takes.
+            With ``kind="matrix"`` `cmap`, `values_format`, `colorbar`, and arguments of
+            `Axes.imshow`; with ``kind="projection"`` arguments of `Axes.stairs`.
 
         Returns
         -------
@@ -178,31 +202,28 @@ class ModalityGapDisplay:
         ValueError
             If `kind` is unknown, or "projection" without projections.
         """
-        check_choice(kind, ("matrix", "projection"), "kind")
+        kinds = {"matrix": self._draw_matrix, "projection": self._draw_projections}
+        draw = choose(kind, kinds, "kind")
         self.im_ = self.text_ = self.colorbar_ = None
         self.histograms_ = self.mean_lines_ = None
-        draw = {"matrix": self._draw_matrix, "projection": self._draw_projections}[kind]
         self.ax_ = draw(ax, **kwargs)
         self.figure_ = self.ax_.figure
         return self
 
-    def _draw_matrix(self, ax, **kwargs):
-        # The distance of a modality to itself would only pull the colours apart.
+    def _draw_matrix(self, ax: Axes | None, **kwargs: Any) -> Axes:
+        # The distance of a modality to itself is not worth a colour.
         values = self.gaps.copy()
         np.fill_diagonal(values, np.nan)
-        drawn = draw_heat_map(
+        return self._draw_heat_map(
             ax,
             values,
-            self.names,
             label="distance between the means",
             limits=(0, max(1.0, np.nanmax(values, initial=0.0))),
             axis_labels=("", ""),
             **kwargs,
         )
-        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
-        return drawn.ax
 
-    def _draw_projections(self, ax, **kwargs):
+    def _draw_projections(self, ax: Axes | None, **kwargs: Any) -> Axes:
         if self.projections is None:
             raise ValueError(
                 'kind="projection" needs projections, got None. Make the display with '
@@ -228,8 +249,8 @@ class ModalityGapDisplay:
         return ax
 
 
-def _widest(gaps):
-    """Names of the two modalities with the largest gap."""
+def _widest(gaps: Any) -> list[str]:
+    """Return the names of the two modalities with the largest gap."""
     above = np.where(np.tri(len(gaps), dtype=bool), np.nan, gaps)
     if np.isnan(above).all():
         raise ValueError(
@@ -238,17 +259,20 @@ def _widest(gaps):
     return [gaps.index[m] for m in np.unravel_index(np.nanargmax(above), above.shape)]
 
 
-def _project(Z, pair):
-    """Positions of two modalities' embeddings along the line through their means."""
-    if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(Z.names):
-        raise ValueError(f"pair must be two different names of {list(Z.names)}, got {pair!r}.")
-    # As the gap, on the samples that have both.
-    both = Z.present[:, [Z.names.index(name) for name in pair]].all(axis=1)
-    if not both.any():
+def _project(Z: Embeddings, pair: Sequence[str | int]) -> dict[str, NDArray[np.float64]]:
+    """Return the coordinates of two modalities' embeddings on the line through their means."""
+    if isinstance(pair, str) or len(pair) != 2:
+        raise ValueError(f"pair must be two modalities of {Z.names}, got {pair!r}.")
+    positions = [Z.position(modality, "pair") for modality in pair]
+    if positions[0] == positions[1]:
+        raise ValueError(f"pair must be two different modalities of {Z.names}, got {pair!r}.")
+    # Like the gap, on the samples that have both.
+    first, second = Z.shared(*positions)
+    if not len(first):
         raise ValueError(f"No sample has both modalities of pair={pair!r}.")
-    first, second = (np.asarray(Z[name][both], dtype=np.float64) for name in pair)
     centre = (first.mean(axis=0) + second.mean(axis=0)) / 2
     axis = second.mean(axis=0) - first.mean(axis=0)
-    # Without a gap there is no line, and everything stands where the means are.
+    # Without a gap there is no line, and all coordinates are 0.
     axis /= np.linalg.norm(axis) or 1.0
-    return {name: (z - centre) @ axis for name, z in zip(pair, (first, second), strict=True)}
+    names = [Z.names[position] for position in positions]
+    return {name: (z - centre) @ axis for name, z in zip(names, (first, second), strict=True)}

@@ -1,33 +1,42 @@
-"""From embeddings of all modalities to points in two dimensions."""
+"""Project embeddings of all modalities to points in two dimensions."""
+
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from skcentrobind._names import did_you_mean
 
-def check_method(method):
+#: Points of shape (n_points, 2), and the labels of both axes.
+Projection: TypeAlias = tuple[NDArray[np.float64], tuple[str, ...]]
+
+
+def check_method(method: Any) -> None:
     """Refuse a method that `project` cannot use."""
-    known = isinstance(method, str) and method in ("pca", "tsne", "umap")
-    own = hasattr(method, "fit_transform") or callable(method)
-    # A class has the method fit_transform, but it is the object that can be called.
-    if not known and (isinstance(method, str | type) or not own):
+    known = isinstance(method, str) and method in _METHODS
+    custom = hasattr(method, "fit_transform") or callable(method)
+    # A transformer class has fit_transform as well, but only its instances can be used.
+    if not known and (isinstance(method, str | type) or not custom):
         raise ValueError(
             f"method must be 'pca', 'tsne', 'umap', a transformer or a callable, got {method!r}."
+            f"{did_you_mean(method, _METHODS)}"
         )
 
 
-def project(pooled, method, rng):
-    """From (n_points, n_components) to (n_points, 2), with names of the two axes."""
+def project(pooled: NDArray[np.float64], method: Any, rng: np.random.RandomState) -> Projection:
+    """Project points of shape (n_points, n_components) to two dimensions, and name the axes."""
     n_points = len(pooled)
     if n_points < 3:
-        raise ValueError(f"A picture needs at least 3 embeddings, got {n_points}.")
+        raise ValueError(f"A scatter plot needs at least 3 embeddings, got {n_points}.")
     if not isinstance(method, str):
-        return _own(pooled, method)
-    return {"pca": _pca, "tsne": _tsne, "umap": _umap}[method](pooled, rng)
+        return _custom(pooled, method)
+    return _METHODS[method](pooled, rng)
 
 
-def _pca(pooled, rng):
+def _pca(pooled: NDArray[np.float64], rng: np.random.RandomState) -> Projection:
     n_points, width = pooled.shape
     pca = PCA(n_components=min(2, width), random_state=rng)
     flat = pca.fit_transform(pooled)
@@ -40,7 +49,7 @@ def _pca(pooled, rng):
     return flat, tuple(labels)
 
 
-def _tsne(pooled, rng):
+def _tsne(pooled: NDArray[np.float64], rng: np.random.RandomState) -> Projection:
     n_points, width = pooled.shape
     tsne = TSNE(perplexity=min(30, (n_points - 1) / 3), init="random", random_state=rng)
     if width > 1:
@@ -48,16 +57,16 @@ def _tsne(pooled, rng):
     return tsne.fit_transform(pooled), ("t-SNE 1", "t-SNE 2")
 
 
-def _umap(pooled, rng):
+def _umap(pooled: NDArray[np.float64], rng: np.random.RandomState) -> Projection:
     try:
         from umap import UMAP
     except ImportError as exc:
         raise ImportError(
             "method='umap' needs umap-learn, which is not installed: pip install umap-learn. "
-            "method='tsne' shows neighbourhoods, too, and needs nothing more."
+            "method='tsne' also shows neighbourhoods and needs no further package."
         ) from exc
     n_points = len(pooled)
-    # One job, without which a seed has no effect. The spectral start needs more than a few points.
+    # The seed only takes effect with one job. Spectral initialisation needs more than a few points.
     umap = UMAP(
         n_neighbors=min(15, n_points - 1),
         init="spectral" if n_points > 15 else "random",
@@ -67,8 +76,11 @@ def _umap(pooled, rng):
     return umap.fit_transform(pooled), ("UMAP 1", "UMAP 2")
 
 
-def _own(pooled, method):
-    """Project with a user's transformer, of which a copy is fitted, or function."""
+_METHODS = {"pca": _pca, "tsne": _tsne, "umap": _umap}
+
+
+def _custom(pooled: NDArray[np.float64], method: Any) -> Projection:
+    """Project with a user's function, or with a fitted clone of a user's transformer."""
     if hasattr(method, "fit_transform"):
         flat, name = clone(method).fit_transform(pooled), type(method).__name__
     else:
@@ -77,6 +89,6 @@ def _own(pooled, method):
     if flat.shape != (len(pooled), 2) or not np.isfinite(flat).all():
         raise ValueError(
             f"method must turn {pooled.shape} embeddings into ({len(pooled)}, 2) finite numbers, "
-            f"{name} returned shape {flat.shape}. For a transformer set its n_components=2."
+            f"{name} returned shape {flat.shape}. For a transformer set n_components=2."
         )
     return flat, (f"{name} 1", f"{name} 2")

@@ -1,11 +1,17 @@
-"""Retrieval between all modalities: a matrix of one number a pair, or recall against k."""
+"""Draw retrieval between all modalities: a matrix of one number per pair, or recall against k."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skcentrobind.metrics._inputs import embeddings
-from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs
+from skcentrobind.metrics._embed import embed
+from skcentrobind.metrics._inputs import EmbeddingsLike, Floats, embeddings
+from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs, recall, reciprocal
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -14,50 +20,53 @@ from skcentrobind.plotting._axes import (
     new_axes,
     palette,
 )
-from skcentrobind.plotting._heat_map import draw_heat_map
-from skcentrobind.plotting._inputs import check_choice, check_embeddings, embed
+from skcentrobind.plotting._heat_map import HeatMapMixin
+from skcentrobind.plotting._inputs import check_embeddings, choose
 
-# Values of k along a curve, evenly spaced on the logarithmic axis.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Number of values of k in a curve, evenly spaced on the logarithmic axis.
 _CURVE_POINTS = 200
 
 
-class RetrievalDisplay:
-    """Retrieval from every modality to every other one, as a heat map or as curves.
+class RetrievalDisplay(HeatMapMixin):
+    """Draw retrieval from every modality to every other one, as a heat map or as curves.
 
-    Make it with `from_estimator` or `from_embeddings`; the parameters here are what these compute.
+    Use `from_estimator` or `from_embeddings`, which compute the parameters.
 
     Parameters
     ----------
     ranks : dict of (str, str) to array-like of shape (n_samples,)
-        For each pair (query, gallery) of modalities the ranks of the right answers, at least 1,
-        as `skcentrobind.metrics.retrieval_ranks` gives them for every sample.
+        Ranks of the correct gallery rows, at least 1, for each pair (query, gallery) of
+        modalities, as `skcentrobind.metrics.retrieval_ranks` returns them.
 
     Attributes
     ----------
     ranks : dict of (str, str) to ndarray
-        The parameter.
+        Parameter.
     names : list of str
-        The modalities, in order of appearance.
+        Names of the modalities, in order of appearance.
     ax_ : matplotlib Axes
         Axes with the plot.
     figure_ : matplotlib Figure
         Figure of these axes.
     im_ : matplotlib AxesImage or None
-        The heat map; None with ``kind="curve"``.
+        Heat map; None with ``kind="curve"``.
     text_ : ndarray of Text of shape (n_modalities, n_modalities) or None
-        The values in the cells; None in empty cells.
+        Values in the cells; None in empty cells.
     colorbar_ : matplotlib Colorbar or None
-        The colour bar.
+        Colour bar.
     lines_ : dict of str to matplotlib Line2D or None
-        The curve of each query modality; None with ``kind="matrix"``.
+        Curve of each query modality; None with ``kind="matrix"``.
     pair_lines_ : dict of (str, str) to matplotlib Line2D or None
-        The curve of each pair (query, gallery).
+        Curve of each pair (query, gallery).
     chance_line_ : matplotlib Line2D or None
-        The curve of chance.
+        Curve of the chance level.
 
     See Also
     --------
-    skcentrobind.metrics.retrieval_report : The same in numbers.
+    skcentrobind.metrics.retrieval_report : Compute the numbers.
 
     Examples
     --------
@@ -74,7 +83,7 @@ class RetrievalDisplay:
     ['image', 'text']
     """
 
-    def __init__(self, ranks):
+    def __init__(self, ranks: Mapping[tuple[str, str], ArrayLike]) -> None:
         self.ranks = {tuple(pair): np.asarray(r, dtype=np.float64) for pair, r in ranks.items()}
         if not self.ranks or any(len(pair) != 2 for pair in self.ranks):
             raise ValueError(
@@ -91,23 +100,23 @@ class RetrievalDisplay:
         self.names = list(dict.fromkeys(name for pair in self.ranks for name in pair))
 
     @classmethod
-    def from_estimator(cls, estimator, X, **kwargs):
-        """Embed data with a fitted binding transformer and draw the retrieval between them.
+    def from_estimator(cls, estimator: Any, X: Any, **kwargs: Any) -> Self:
+        """Embed data with a fitted estimator and draw the retrieval between modalities.
 
         Parameters
         ----------
-        estimator : fitted CentroBindTransformer or FixedAnchorBindTransformer
-            Anything with a method `transform_modalities`. Of a Pipeline pass the step:
-            `pipe["bind"]`.
+        estimator : fitted estimator
+            A binding transformer, a pipeline or search with one, or a model whose `transform`
+            takes and returns a list of arrays, as in `skcentrobind.metrics.cross_modal_accuracy`.
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            Data that was not used in fit, since what was learnt by heart is found at once.
+            Data that was not used in fit: training samples give overestimates.
         **kwargs
             Passed to `from_embeddings`.
 
         Returns
         -------
         display : RetrievalDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Examples
         --------
@@ -124,61 +133,63 @@ class RetrievalDisplay:
         return cls.from_embeddings(embed(estimator, X), **kwargs)
 
     @classmethod
-    def from_embeddings(cls, Z, *, ax=None, **kwargs):
-        """Rank every modality's answers to every other one, and draw them.
+    def from_embeddings(cls, Z: EmbeddingsLike, *, ax: Axes | None = None, **kwargs: Any) -> Self:
+        """Rank the rows of every modality for queries of every other one, and draw the ranks.
 
         Parameters
         ----------
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
-            Embeddings of two or more modalities. NaN rows mark samples that lack one, and a pair
-            is judged on the samples that have both; a pair with fewer than two is left out.
+            Embeddings of two or more modalities. NaN rows mark missing ones; each pair uses the
+            samples that have both, and a pair with fewer than two is left out.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         **kwargs
             Passed to `plot`.
 
         Returns
         -------
         display : RetrievalDisplay
-            With the plot drawn.
+            Display with the plot drawn.
 
         Raises
         ------
         ValueError
-            If the embeddings are unusable or no two modalities share two samples.
+            If the embeddings are invalid or no two modalities share two samples.
         """
-        Z = check_embeddings(Z, at_least=2)
-        checked = embeddings(Z)
-        found = ranks_of_pairs(checked, all_pairs(len(checked.names)))
-        ranks = {(checked.names[q], checked.names[g]): r for (q,), g, r in found}
-        if not ranks:
-            raise ValueError(
-                "Retrieval needs at least two modalities that share at least two samples; of "
-                f"{list(Z.names)} none do."
-            )
-        return cls(ranks).plot(ax=ax, **kwargs)
+        checked = embeddings(check_embeddings(Z, at_least=2))
+        names = checked.names
+        found = ranks_of_pairs(checked, all_pairs(len(names)))
+        return cls({(names[q], names[g]): r for (q,), g, r in found}).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, kind="matrix", metric="recall@1", **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: str = "matrix",
+        metric: str = "recall@1",
+        **kwargs: Any,
+    ) -> Self:
         """Draw the matrix or the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on; None makes a new figure.
         kind : {"matrix", "curve"}, default="matrix"
-            What to draw.
+            Kind of plot.
 
-            "matrix" is a heat map of `metric`: rows ask, columns answer.
+            "matrix" is a heat map of `metric`: rows are queries, columns are galleries.
 
-            "curve" is recall@k against k on a logarithmic axis: a line for each query modality,
-            the mean over its galleries, with a thin line for each gallery, and chance, k divided
-            by the number of samples.
+            "curve" is recall@k against k on a logarithmic axis: one line per query modality, the
+            mean over its galleries, a thin line per gallery, and the chance level, k divided by
+            the number of samples.
         metric : str, default="recall@1"
-            What the matrix shows, "mrr" or "recall@1", "recall@5" or any other k. Chance stands
-            beside it.
+            Metric of the matrix: "mrr", or "recall@1", "recall@5" or any other k. Its label
+            includes the chance level.
         **kwargs
-            With ``kind="matrix"`` `cmap`, `values_format`, `colorbar`, and what `Axes.imshow`
-            takes; with ``kind="curve"`` what `Axes.plot` takes for the lines of the queries.
+            With ``kind="matrix"`` `cmap`, `values_format`, `colorbar`, and arguments of
+            `Axes.imshow`; with ``kind="curve"`` arguments of `Axes.plot` for the lines of the
+            queries.
 
         Returns
         -------
@@ -190,36 +201,33 @@ class RetrievalDisplay:
         ValueError
             If `kind` or `metric` is unknown.
         """
-        check_choice(kind, ("matrix", "curve"), "kind")
+        kinds = {"matrix": self._draw_matrix, "curve": self._draw_curves}
+        draw = choose(kind, kinds, "kind")
         self.im_ = self.text_ = self.colorbar_ = None
         self.lines_ = self.pair_lines_ = self.chance_line_ = None
-        draw = {"matrix": self._draw_matrix, "curve": self._draw_curves}[kind]
         self.ax_ = draw(ax, metric, **kwargs)
         self.figure_ = self.ax_.figure
         return self
 
-    def _draw_matrix(self, ax, metric, **kwargs):
+    def _draw_matrix(self, ax: Axes | None, metric: str, **kwargs: Any) -> Axes:
         score = _metric(metric)
         values = np.full((len(self.names),) * 2, np.nan)
         for (query, gallery), ranks in self.ranks.items():
             values[self.names.index(query), self.names.index(gallery)] = score(ranks)
         # By chance every rank from 1 to n_samples is as likely as any other.
         chance = np.mean([score(np.arange(1, len(r) + 1)) for r in self.ranks.values()])
-        drawn = draw_heat_map(
+        return self._draw_heat_map(
             ax,
             values,
-            self.names,
             label=f"{metric} (chance {chance:.2g})",
             limits=(0, 1),
             axis_labels=("gallery", "query"),
             **kwargs,
         )
-        self.im_, self.text_, self.colorbar_ = drawn.im, drawn.text, drawn.colorbar
-        return drawn.ax
 
-    def _draw_curves(self, ax, metric, **kwargs):
+    def _draw_curves(self, ax: Axes | None, metric: str, **kwargs: Any) -> Axes:
         queries = [n for n in self.names if any(n == query for query, _ in self.ranks)]
-        labels = [f"{query} asks" for query in queries] + ["chance"]
+        labels = [f"query: {query}" for query in queries] + ["chance"]
         ax = new_axes(ax, (6.4, 4.4 + LINE_HEIGHT * legend_lines(labels)))
         largest = max(map(len, self.ranks.values()))
         ks = np.unique(np.geomspace(1, largest, _CURVE_POINTS).round())
@@ -231,7 +239,7 @@ class RetrievalDisplay:
         for query, label, colour in zip(queries, labels, palette(len(queries)), strict=False):
             own = {pair: values for pair, values in recall.items() if pair[0] == query}
             if len(own) > 1:
-                # The more there are, the fainter each, and all of them behind the means.
+                # The more lines there are, the fainter they are, all behind the means.
                 faint = {"linewidth": 0.7, "alpha": min(0.4, 2 / len(own)), "zorder": 1.9}
                 for pair, values in own.items():
                     (self.pair_lines_[pair],) = ax.plot(ks, values, color=colour, **faint)
@@ -250,12 +258,12 @@ class RetrievalDisplay:
         return ax
 
 
-def _metric(name):
-    """Return the function of ranks that has this name."""
+def _metric(name: object) -> Callable[[Floats], float]:
+    """Return the function of ranks with this name."""
     if name == "mrr":
-        return lambda ranks: np.mean(1 / ranks)
+        return reciprocal
     found = re.fullmatch(r"recall@([1-9]\d*)", name) if isinstance(name, str) else None
     if not found:
         raise ValueError(f"metric must be 'mrr' or 'recall@k' with k = 1, 2, ..., got {name!r}.")
     k = int(found[1])
-    return lambda ranks: np.mean(ranks <= k)
+    return lambda ranks: recall(ranks, k)
