@@ -1,6 +1,9 @@
+"""Augmentations: noise, masks and swaps of present rows, and users' own functions."""
+
 import numpy as np
 import pytest
 import torch
+from conftest import WIDTHS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -9,6 +12,10 @@ from torch import nn
 from skcentrobind._augment import AUGMENTATIONS, UserAugmentation, gaussian, marginal, mask
 from skcentrobind._encoders import IdentityEncoder
 from skcentrobind._module import BindModule, View
+
+NAMES = list(WIDTHS)
+STILL = {"learning_rate": 1e-30, "weight_decay": 0.0, "max_epochs": 1}
+
 
 fast = settings(deadline=None, max_examples=40)
 
@@ -208,3 +215,68 @@ def test_users_augmentation_must_keep_the_shape(out, got):
     view = View(UserAugmentation(lambda x, generator: out), 0.3, None, [3])
     with pytest.raises(ValueError, match=rf"shape of its input, \(4, 3\), got {got}"):
         view(labelled(4, 3), None, seeded())
+
+
+# --- in the estimators --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("augmentation", ["gaussian", "mask", "marginal"])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_augmentations_change_what_is_learned(X, binder, augmentation, standardize):
+    none = binder(augmentation=None, standardize=standardize).fit_transform(X)
+    some = binder(augmentation=augmentation, standardize=standardize).fit_transform(X)
+    assert np.abs(some - none).max() > 1e-5
+    zero = binder(augmentation=augmentation, augmentation_scale=0, standardize=standardize)
+    # Random numbers are drawn as before, but nothing is changed by them.
+    assert_allclose(zero.fit_transform(X), none, atol=1e-4)
+
+
+def test_noise_follows_the_spread_of_each_feature(X, centro):
+    # Without standardisation, noise of 0.3 standard deviations still is relative to each feature.
+    def score(scale):
+        data = [X["image"] * scale]
+        return centro(standardize=False, **STILL).fit(data).score(data)
+
+    assert score(1e3) == pytest.approx(score(1.0), abs=0.05)
+
+
+def test_a_callable_augmentation(X, centro):
+    seen = []
+
+    def shift(x, generator):
+        seen.append((tuple(x.shape), x.dtype, type(generator)))
+        return x + torch.rand(x.shape, generator=generator)
+
+    Z = centro(augmentation=shift, batch_size=20, max_epochs=1).fit_transform(X)
+    assert sorted(shape for shape, _, _ in seen) == [(20, 4)] * 2 + [(20, 5)] * 2 + [(20, 6)] * 2
+    assert {(dtype, kind) for _, dtype, kind in seen} == {(torch.float32, torch.Generator)}
+    assert_array_equal(centro(augmentation=shift, batch_size=20, max_epochs=1).fit_transform(X), Z)
+    assert not np.array_equal(
+        centro(augmentation=None, batch_size=20, max_epochs=1).fit_transform(X), Z
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", [list, dict])
+def test_each_modality_gets_its_own_augmentation(X, centro, name, form):
+    widths = set()
+
+    def spy(x, generator):
+        widths.add(x.shape[1])
+        return x
+
+    augmentation = {other: spy if other == name else None for other in NAMES}
+    if form is list:
+        augmentation = list(augmentation.values())
+    centro(augmentation=augmentation).fit(X)
+    assert widths == {WIDTHS[name]}
+
+
+def test_mixed_augmentations_reach_their_modalities(X, centro):
+    # Only the image is disturbed, and so heavily that it cannot be told apart any more.
+    loud = lambda x, generator: torch.randn(x.shape, generator=generator)  # noqa: E731
+    one = centro(augmentation={"image": loud, "text": None, "audio": None}, max_epochs=1).fit(X)
+    none = centro(augmentation=None, max_epochs=1).fit(X)
+    assert one.loss_curve_ != none.loss_curve_
+    single = centro(augmentation=[loud], **STILL).fit([X["image"]])
+    assert single.score([X["image"]]) < 0.3
