@@ -1,3 +1,5 @@
+"""Anchors: the contract that all of them keep, and each against loops."""
+
 import copy
 import pickle
 import re

@@ -1,3 +1,5 @@
+"""Encoders: banks against separate networks, unit rows, and modules of a user."""
+
 import copy
 import math
 import re

@@ -1,3 +1,5 @@
+"""InfoNCE between modalities and anchors: values and gradients against loops, and AnchorLoss."""
+
 import copy
 import functools
 import math

@@ -1,3 +1,5 @@
+"""The sum of InfoNCE over all pairs of modalities, against loops."""
+
 import math
 
 import numpy as np

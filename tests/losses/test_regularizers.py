@@ -1,3 +1,5 @@
+"""Uniformity, alignment and geometric consistency beside a loss, against loops."""
+
 import math
 import re
 from itertools import combinations

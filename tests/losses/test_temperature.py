@@ -1,3 +1,5 @@
+"""Temperatures: one or one per modality, fixed or learned."""
+
 import math
 import pickle
 import re

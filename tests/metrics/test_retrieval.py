@@ -1,3 +1,5 @@
+"""Retrieval ranks and their summaries against loops, for pairs and for several modalities."""
+
 import itertools
 import statistics
 import subprocess

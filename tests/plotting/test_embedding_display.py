@@ -1,3 +1,5 @@
+"""Scatter plots of embeddings: projections, colours, legends and links."""
+
 import builtins
 import subprocess
 import sys
@@ -15,15 +17,9 @@ from skcentrobind.plotting import EmbeddingDisplay
 
 matplotlib.use("Agg")
 
+pytestmark = pytest.mark.usefixtures("close_figures")
+
 N, WIDTH = 30, 6
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 @pytest.fixture
