@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from skorch.callbacks import Callback
 
 import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
@@ -62,6 +63,54 @@ def gappy():
     present[np.arange(len(X)), np.arange(len(X)) % 3] = True
     arrays = [np.where(present[:, [m]], a, np.nan) for m, a in enumerate(X.arrays)]
     return Modalities(arrays, names=X.names)
+
+
+@pytest.fixture
+def memmap(tmp_path):
+    array = np.memmap(tmp_path / "rows.dat", dtype="f4", mode="w+", shape=(12, 4))
+    array[:] = np.arange(48).reshape(12, 4)
+    return array
+
+
+@pytest.fixture
+def close_figures():
+    """Close what a test draws; of use with pytest.mark.usefixtures."""
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+class Recorder(Callback):
+    """Writes down how many rows each batch had, and what the learning rate was."""
+
+    def __init__(self):
+        self.sizes, self.rates, self.gradients = [], [], 0
+
+    def on_batch_end(self, net, batch, training, **kwargs):
+        if training:
+            self.sizes.append(len(batch[0]["inputs"][0]))
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.gradients += all(p.grad is not None for _, p in named_parameters)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def recorder_of(bind):
+    return next(cb for _, cb in bind.net_.callbacks_ if isinstance(cb, Recorder))
+
+
+def state_of(bind, name):
+    """Copies of the tensors of one modality's encoder, whichever group they stand in."""
+    encoder = bind.encoders_[name]
+    return [t.detach().clone() for t in encoder.group.member_parameters(encoder.position)]
+
+
+def distance(before, after):
+    """Largest move of any weight."""
+    return max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True))
 
 
 def assert_copies_go_on(bind, X, path):

@@ -1,3 +1,5 @@
+"""The demo: its tables, the pictures it writes, and what it says without matplotlib."""
+
 import builtins
 import json
 

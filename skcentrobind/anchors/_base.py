@@ -168,25 +168,41 @@ class WeightedAnchor(BaseAnchor):
         super().__init__()
         self.weights = weights
         self.register_buffer("_w", None)
-        if isinstance(as_list(weights), list | tuple):
-            self._w = self._checked(as_list(weights))
+        if not isinstance(weights, dict):
+            self._w = self._as_tensor(as_list(weights))
 
     def prepare(self, names: Sequence[str]) -> None:
         """Check that each modality has one usable weight."""
-        weights = per_modality(as_list(self.weights), list(names), "WeightedAnchor(weights)")
-        self._w = self._checked(weights)
+        names, weights = list(names), as_list(self.weights)
+        if isinstance(weights, dict) and set(weights) != set(names):
+            given = f"weights for {sorted(map(str, weights))}"
+        elif not isinstance(weights, dict) and len(weights) != len(names):
+            given = f"{len(weights)} weights"
+        else:
+            weights = self._as_tensor(per_modality(weights, names, "weights"))
+            if not (torch.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+                raise ValueError(
+                    "WeightedAnchor needs finite weights >= 0 that are not all 0, got "
+                    f"{self.weights!r}."
+                )
+            self._w = weights
+            return
+        raise ValueError(
+            f"WeightedAnchor got {given} for {len(names)} modalities {names}; give one weight for "
+            "each of them."
+        )
 
-    def _checked(self, weights: Sequence[float]) -> Tensor:
+    def _as_tensor(self, weights: Sequence[float]) -> Tensor:
         try:
-            w = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
+            tensor = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
         except (TypeError, ValueError, RuntimeError):
-            w = torch.empty(0, 0, device="cpu")
-        if w.ndim != 1 or not (torch.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+            tensor = torch.empty((), device="cpu")
+        if tensor.ndim != 1:
             raise ValueError(
-                "WeightedAnchor needs finite weights >= 0, one per modality and not all 0, as a "
-                f"sequence or a dict by name, got {self.weights!r}."
+                "WeightedAnchor needs one number for each modality, as a sequence or a dict by "
+                f"name, got {self.weights!r}."
             )
-        return w
+        return tensor
 
     @property
     def modality_weights(self) -> Tensor:
