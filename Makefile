@@ -18,7 +18,7 @@ check_python = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 	exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint coverage docs bench-smoke test-oldest reproduce clean
+.PHONY: help demo test lint coverage docs bench-smoke test-oldest wheel-check reproduce clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,10 @@ reproduce: .venv/installed-bench ## rerun the paper's experiments and write thei
 # Old releases warn about what newer ones have settled, so warnings are not errors here.
 test-oldest: .venv-oldest/installed ## run the tests with the oldest supported releases
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -W default $(WORKERS) $(PYTEST_ARGS)
+
+wheel-check: ## build the wheel and run the quick demo where nothing else is installed
+	@$(check_python)
+	@$(PYTHON) tools/check_wheel.py $(PIP_ARGS)
 
 clean: ## remove what was built, except the environments .venv and .venv-oldest
 	rm -rf build dist *.egg-info docs/_build docs/auto_examples docs/generated
