@@ -18,7 +18,7 @@ check_python = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 	exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench-smoke test-oldest reproduce clean
+.PHONY: help demo test lint coverage docs bench-smoke test-oldest wheel-check reproduce clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,10 +29,15 @@ demo: .venv/installed ## bind real data and print the tables
 test: .venv/installed ## run the tests and every docstring example
 	$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-lint: .venv/installed ## check the code, its format and the spelling
+lint: .venv/installed ## check the code, its format, the spelling and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/mypy
+
+coverage: .venv/installed ## run the tests and report the lines of the package that they miss
+	$(TEST_ENV) $(BIN)/python -m pytest $(WORKERS) --cov --cov-report=html \
+		--cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 docs: .venv/installed-docs ## build the documentation into docs/_build/html
 	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
@@ -51,9 +56,13 @@ reproduce: .venv/installed-bench ## rerun the paper's experiments and write thei
 test-oldest: .venv-oldest/installed ## run the tests with the oldest supported releases
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -W default $(WORKERS) $(PYTEST_ARGS)
 
+wheel-check: ## build the wheel and run the quick demo where nothing else is installed
+	@$(check_python)
+	@$(PYTHON) tools/check_wheel.py $(PIP_ARGS)
+
 clean: ## remove what was built, except the environments .venv and .venv-oldest
 	rm -rf build dist *.egg-info docs/_build docs/auto_examples docs/generated
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 # The stamps: a second call installs nothing unless one of the named files has changed.

@@ -25,7 +25,8 @@ from skcentrobind._data.schema import column_names, learn_layout, match_layout
 __all__ = ["PerModality"]
 
 
-class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):
+# scikit-learn has no types, so mypy does not know the keyword.
+class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Apply a transformer of its own to each modality.
 
     What `ColumnTransformer` is for columns, this is for modalities: it takes them in any form and

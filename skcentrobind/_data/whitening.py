@@ -7,7 +7,8 @@ from sklearn.preprocessing import StandardScaler
 _MAX_WIDTH = 10_000
 
 
-class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):
+# scikit-learn has no types, so mypy does not know the keyword.
+class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     r"""Standardise features, then make them uncorrelated, as far as the rows can tell.
 
     With the correlation matrix S of n rows of p features, shrunk by the oracle approximating rule
