@@ -1,10 +1,10 @@
 """
-======================================
-Against canonical correlation analysis
-======================================
+==============================================
+Comparison with canonical correlation analysis
+==============================================
 
-CCA is the classical way to bring two arrays into one space. The metrics take embeddings from
-anywhere, so both are judged by the same code.
+CCA is the classical method to map two arrays into one space. The metrics accept embeddings from
+any source, so the same code evaluates both methods.
 """
 
 # %%
@@ -23,8 +23,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# The number of components of CCA matters, so it is chosen on a part of the training rows, as
-# everything else would be.
+# The number of components of CCA matters, so it is selected on held-out training rows, like any
+# other parameter.
 
 from skcentrobind import Modalities
 from skcentrobind.metrics import mean_reciprocal_rank, retrieval_report
@@ -45,7 +45,7 @@ print(f"chosen: {n_components} components")
 # %%
 # Two kinds of encoders
 # ---------------------
-# Linear encoders have the same freedom as CCA; the default adds what is not linear.
+# Linear encoders are as flexible as CCA; the default encoders add a nonlinear part.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -76,8 +76,8 @@ for name, (Z_train, Z_test) in embeddings.items():
 pd.DataFrame(rows).T.round(3)
 
 # %%
-# recall@k for growing k
-# ----------------------
+# recall@k as a function of k
+# ---------------------------
 
 import matplotlib.pyplot as plt
 

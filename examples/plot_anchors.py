@@ -1,10 +1,10 @@
 """
-=======================================
-Centroid, median, or a chosen modality?
-=======================================
+==============================================
+Comparison of anchors: centroid, median, fixed
+==============================================
 
-The anchor is what embeddings are pulled towards. ImageBind takes one modality; the centroid takes
-what all of them know. The difference is largest where the chosen modality is a poor one.
+The anchor is what embeddings are pulled towards. ImageBind uses one modality; the centroid combines
+the information of all of them. The difference is largest if the chosen modality is a poor one.
 """
 
 # %%
@@ -38,8 +38,8 @@ for binder in binders.values():
     binder.fit(X_train)
 
 # %%
-# Judged without and with labels
-# ------------------------------
+# Evaluation without and with labels
+# ----------------------------------
 
 rows = {}
 probe = LogisticRegression(max_iter=1000)
@@ -54,10 +54,10 @@ for name, binder in binders.items():
 pd.DataFrame(rows).T.round(3)
 
 # %%
-# How they learn
-# --------------
-# The losses of different anchors are not comparable in height: the centroid has one term more than
-# a frozen anchor. Compare when they level off.
+# Loss curves
+# -----------
+# The loss values of different anchors are not comparable: the centroid has one term more than
+# a frozen anchor. Compare when the curves level off.
 
 import matplotlib.pyplot as plt
 
@@ -67,8 +67,8 @@ LossCurveDisplay.from_estimators({name: binders[name] for name in ("centroid", "
 plt.show()
 
 # %%
-# What it looks like
-# ------------------
+# Embeddings
+# ----------
 
 from skcentrobind.plotting import EmbeddingDisplay
 

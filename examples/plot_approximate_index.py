@@ -1,18 +1,18 @@
 """
-======================================================
-Search a large gallery: text to image by faiss's index
-======================================================
+===================================================
+Search in a large gallery: text to image with faiss
+===================================================
 
-A query in words, answered by pictures: 20,000 characters of six fonts are bound to their names.
+Text queries retrieve pictures: 20,000 characters of six fonts are bound to their names.
 Exact search compares a query with all of them. An approximate index compares it with some, and
-misses a few of the nearest. How much time does that save, and what does it cost?
+misses a few of the nearest. How much time does this save, and at what cost in recall?
 """
 
 # %%
 # Pictures and their names
 # ------------------------
-# The fonts come with matplotlib, the names with Python. Fonts repeat themselves, and nobody could
-# tell equal pictures apart, so each is kept once.
+# The fonts come with matplotlib, the names with Python. Some pictures occur in several fonts.
+# Exact duplicates act as false negatives, so each picture is kept once.
 
 import unicodedata
 
@@ -52,9 +52,9 @@ print("\n".join(X["name"][::5000]))
 X
 
 # %%
-# Bind a third of them
-# --------------------
-# Each modality has its own steps, see :doc:`plot_text_and_table`.
+# Binding a third of the pictures
+# -------------------------------
+# Each modality has its own preprocessing, see :doc:`plot_text_and_table`.
 
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -76,13 +76,13 @@ def embed(rows, modality):
 
 
 # %%
-# Two kinds of search
-# -------------------
+# Exact and approximate search
+# ----------------------------
 # All pictures are embedded once. :class:`~sklearn.neighbors.NearestNeighbors` searches all of them,
-# and so does faiss's `IndexFlatIP`, which is written for one query at a time. `IndexHNSWFlat` (`pip
-# install faiss-cpu`) is a graph of neighbours in which a search walks towards the query: the larger
-# `efSearch`, the more of them it looks at. Embeddings have unit length, so that inner products
-# order them as Euclidean distances do.
+# and so does faiss's `IndexFlatIP` (`pip install faiss-cpu`), which is optimised for one query at a
+# time. `IndexHNSWFlat` is a graph of neighbours in which a search walks towards the query: the
+# larger `efSearch`, the more of them it visits. Embeddings have unit length, so ranking by inner
+# product and ranking by Euclidean distance agree.
 
 import faiss
 from sklearn.neighbors import NearestNeighbors
@@ -96,8 +96,8 @@ for index in (flat, graph):
     index.add(gallery)
 
 # %%
-# The names of 300 characters that were not in the training set are searched one after another, as
-# queries come in. What an index finds is compared with what exact search finds; the time is the
+# The names of 300 held-out characters are searched one after another, as queries arrive in
+# practice. The results of an index are compared with those of exact search; the time is the
 # median over the queries.
 
 import time
@@ -135,16 +135,16 @@ print(f"{len(gallery)} pictures in the gallery, {len(queries)} queries")
 table.round(3)
 
 # %%
-# An index of this kind is worth its while where the gallery is large: the time of exact search
-# grows with the gallery, that of the graph hardly does. Its recall is that of the *search*. How
-# good the *embeddings* are is another question, and no index can mend them: how often is the
-# picture with exactly this name, in this font, among the first ten of so many?
+# An approximate index pays off if the gallery is large: the time of exact search grows with the
+# gallery, that of the graph hardly does. The recall above is that of the *search*. The quality of
+# the *embeddings* is another question, and no index can improve it: how often is the picture with
+# exactly this name, in this font, among the first ten in the gallery?
 
 print(f"recall@10 of exact search: {(truth == unseen[:, None]).any(axis=1).mean():.2f}")
 print(f"recall@10 by chance: {10 / len(gallery):.4f}")
 
 # %%
-# Ask in words
+# Text queries
 # ------------
 
 import matplotlib.pyplot as plt

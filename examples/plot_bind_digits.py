@@ -1,19 +1,18 @@
 """
-===========================================
-Bind, retrieve, plot: digits in three forms
-===========================================
+======================================================
+Binding, retrieval and plotting: digits in three forms
+======================================================
 
 Three feature sets describe the same handwritten digits: pixel averages, profile correlations and
-Zernike moments. We bind them into one space without looking at the classes. Then a digit that we
-know by its profile finds its own picture, and a classifier that was trained on profiles reads
-pictures.
+Zernike moments. We bind them into one shared space without using the classes. Then the profile of a
+digit retrieves its picture, and a classifier trained on profiles classifies pictures.
 """
 
 # %%
 # The data: rows are digits, columns are modalities
 # -------------------------------------------------
-# The container :class:`~skcentrobind.Modalities` holds arrays of different width. Its length is the
-# number of samples, so scikit-learn's `train_test_split` splits digits.
+# The container :class:`~skcentrobind.Modalities` holds arrays of different widths. Its length is
+# the number of samples, so scikit-learn's `train_test_split` splits digits.
 
 from sklearn.model_selection import train_test_split
 
@@ -27,8 +26,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 X_train
 
 # %%
-# Bind
-# ----
+# Binding
+# -------
 # `fit` needs no classes. `loss_curve_` is the sum of the losses of the three modalities.
 
 from skcentrobind import CentroBindTransformer
@@ -39,11 +38,11 @@ print(f"loss of the first epoch: {bind.loss_curve_[0]:.1f}")
 print(f"loss of the last epoch:  {bind.loss_curve_[-1]:.1f}")
 
 # %%
-# Retrieve
-# --------
-# Every modality of a digit has an embedding of unit length, so inner products are cosines. The
-# report says for every pair of modalities how often a digit's embedding in the first finds the
-# same digit in the second, among all held-out digits.
+# Retrieval
+# ---------
+# The embedding of a digit in each modality has unit length, so inner products are cosines. For
+# every pair of modalities, the report states how often the embedding of a digit in the first
+# modality retrieves the same digit in the second, among all held-out digits.
 
 from skcentrobind.metrics import retrieval_report
 
@@ -51,9 +50,9 @@ Z_test = bind.transform_modalities(X_test)
 retrieval_report(Z_test).round(2)
 
 # %%
-# A query need not have the other modalities: `transform_modality` embeds one alone. Here are the
-# pictures that five profiles find first. The profile is not shown, as there is nothing to see: it
-# is a list of 216 correlations.
+# A query needs only one modality: `transform_modality` embeds it alone. These are the pictures that
+# rank first for five profiles. The profiles themselves are lists of 216 correlations, which are not
+# worth plotting.
 
 import matplotlib.pyplot as plt
 
@@ -73,9 +72,10 @@ fig.suptitle("Pictures found by five profiles (blue frame: its own)")
 plt.show()
 
 # %%
-# A classifier that changes its modality
-# --------------------------------------
-# Trained on the profiles of the training digits, tested on the pictures of the held-out ones.
+# A classifier across modalities
+# ------------------------------
+# It is trained on the profiles of the training digits and tested on the pictures of the held-out
+# digits.
 
 from sklearn.linear_model import LogisticRegression
 
@@ -85,10 +85,10 @@ print(f"tested on profiles: {classifier.score(Z_test['fac'], y_test):.2f}")
 print(f"tested on pictures: {classifier.score(Z_test['pix'], y_test):.2f}")
 
 # %%
-# Look at the space
-# -----------------
-# :class:`~skcentrobind.plotting.EmbeddingDisplay` draws all modalities in one picture. The thin
-# lines join the embeddings of a digit: short lines are good alignment.
+# Plot of the shared space
+# ------------------------
+# :class:`~skcentrobind.plotting.EmbeddingDisplay` draws all modalities in one plot. Thin lines
+# join the embeddings of a digit: short lines mean good alignment.
 
 from skcentrobind.plotting import EmbeddingDisplay
 

@@ -1,19 +1,20 @@
 """
 =======================================
-Search code by words: sparse modalities
+Code search by words: sparse modalities
 =======================================
 
 Two bags of words describe each function of a library: the first paragraph of its documentation,
-and the names in its code. Both are sparse matrices with thousands of columns, of which a row fills
-some dozen. They are never made dense: the first layer of an encoder multiplies what is stored.
+and the names in its code. Both are sparse matrices with thousands of columns, and a row has a few
+dozen entries. They are never made dense: the first layer of an encoder multiplies only the stored
+values.
 
 The functions are those of scipy and scikit-learn, which are installed anyway.
 """
 
 # %%
-# Functions and what is said of them
-# ----------------------------------
-# The documentation is cut out of the code, so that the words have to be found in names alone.
+# Functions and their documentation
+# ---------------------------------
+# The documentation is removed from the code, so that only the names are left to match the words.
 
 import ast
 from pathlib import Path
@@ -43,10 +44,10 @@ X = Modalities({"text": np.array(texts, dtype=object), "code": np.array(codes, d
 print(len(X), "functions, for example", names[0])
 
 # %%
-# Counts of words
-# ---------------
-# A word of code is a run of letters, so ``fit_predict`` is two. What ``TfidfVectorizer`` returns
-# goes straight into the binding transformer.
+# Word counts
+# -----------
+# A word of code is a run of letters, so ``fit_predict`` is two words. The binding transformer
+# accepts the output of ``TfidfVectorizer`` as it is.
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
@@ -62,10 +63,10 @@ train, test, _, test_names = train_test_split(X, names, test_size=1000, random_s
 print(PerModality(words).fit_transform(train))
 
 # %%
-# Bind
-# ----
+# Binding
+# -------
 # Masking drops words at random, which suits bags of words better than noise: the encoders learn
-# that a word more or less does not change the meaning. Linear encoders are enough here.
+# that one word more or less does not change the meaning. Linear encoders are sufficient here.
 
 search = make_pipeline(
     PerModality(words),
@@ -76,8 +77,8 @@ search = make_pipeline(
 search.fit(train)
 
 # %%
-# How often does the documentation of a function that was not seen in training find its code among
-# all 1,000 that were not seen?
+# How often does the documentation of a held-out function retrieve its code among all 1,000 held-out
+# functions?
 
 from skcentrobind.metrics import retrieval_report
 
@@ -86,9 +87,9 @@ gallery = bind.transform_modalities(bags.transform(test))
 print(retrieval_report(gallery).round(3))
 
 # %%
-# Ask in words of your own
-# ------------------------
-# The three functions whose code is closest to each question. None was seen in training.
+# Free-text queries
+# -----------------
+# These are the three functions whose code is closest to each question. None was seen in training.
 
 questions = [
     "distance between two probability distributions",
@@ -104,8 +105,8 @@ for question, row in zip(questions, scores, strict=True):
         print(f"   {row[best]:.2f}  {test_names[best]}")
 
 # %%
-# Which words of the code does a question look for? A linear encoder is a matrix, so the answer is a
-# product: the embedding of a single word of code, for each column of the matrix.
+# Which words of the code match a question? A linear encoder is a matrix, so a product answers this:
+# embed each word of code on its own, one per column of the matrix.
 
 from scipy import sparse
 

@@ -1,17 +1,17 @@
 """
-===================================================
-Train in one modality, classify in another: Table 2
-===================================================
+======================================================
+Classification across modalities: Table 2 of the paper
+======================================================
 
-In a shared space a classifier does not care which modality an embedding came from. So it can be
-trained where labels are, and used where they are not. The paper reports this as a matrix: the
-modality that the probe was trained on against the one it is tested on, for several levels of top-k
-accuracy.
+In a shared space, a classifier does not depend on the modality of an embedding. It can therefore be
+trained on a modality with labels and applied to one without. The paper reports this as a matrix:
+the modality on which the probe is trained against the one on which it is tested, for several values
+of k in top-k accuracy.
 """
 
 # %%
-# Bind five feature sets of handwritten digits
-# --------------------------------------------
+# Five feature sets of handwritten digits
+# ---------------------------------------
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -30,22 +30,22 @@ centrobind = CentroBindTransformer(n_components=32, max_epochs=40, random_state=
 # %%
 # The matrix
 # ----------
-# Rows: trained on. Columns: evaluated on. The diagonal is the ordinary accuracy within a modality.
+# Rows: trained on. Columns: evaluated on. The diagonal is the usual accuracy within a modality.
 
 probe = LogisticRegression(max_iter=1000)
 table = cross_modal_accuracy(centrobind, probe, X_train, y_train, X_test, y_test)
 table["top-1"].round(2)
 
 # %%
-# Top-3: is the digit among the three that the probe finds most likely?
+# Top-3: is the digit among the three most likely classes?
 
 table["top-3"].round(2)
 
 # %%
-# Against a fixed anchor
-# ----------------------
-# The same with everything bound to the Fourier coefficients `fou`, which do not see whether a digit
-# is a 6 or a 9, since these differ by a rotation.
+# Comparison with a fixed anchor
+# ------------------------------
+# The same with all modalities bound to the Fourier coefficients `fou`, which cannot distinguish a 6
+# from a 9, since these differ by a rotation.
 
 import matplotlib.pyplot as plt
 import numpy as np

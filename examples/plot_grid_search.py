@@ -1,18 +1,18 @@
 """
-================================================
+==============================================
 Stock GridSearchCV over temperature and anchor
-================================================
+==============================================
 
-scikit-learn's searches take a plain list of arrays for a list of samples. In a
-:class:`~skcentrobind.Modalities` the rows are samples, so `GridSearchCV` works as it is, also on a
-whole pipeline.
+scikit-learn's searches read a plain list of arrays as a list of samples. In a
+:class:`~skcentrobind.Modalities` container the rows are samples, so `GridSearchCV` works unchanged,
+also on a whole pipeline.
 """
 
 # %%
 # Noisy data with four modalities
 # -------------------------------
-# The synthetic data of the CentroBind paper: four views of a Gaussian mixture, of which the first
-# sees least and the last sees most.
+# The synthetic data of the CentroBind paper: four modalities of a Gaussian mixture, of which the
+# first shows least and the last shows most.
 
 from sklearn.model_selection import train_test_split
 
@@ -25,8 +25,8 @@ X_train
 # %%
 # Search
 # ------
-# The parameters of a pipeline's step have the step's name in front. An aggregator is a name or an
-# instance, so weights can be searched, too. `error_score="raise"` shows faults at once.
+# The names of parameters start with the name of the pipeline step. An aggregator is a name or an
+# instance, so weights can be searched, too. `error_score="raise"` reports errors at once.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -51,7 +51,7 @@ scores = table.pivot(index="aggregator", columns="temperature", values="mean_tes
 scores.round(3)
 
 # %%
-# Differences are small here; the standard deviation over the folds tells which of them matter.
+# Differences are small here; the standard deviation over the folds shows which of them matter.
 
 import matplotlib.pyplot as plt
 
@@ -73,15 +73,15 @@ ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), frameon=False)
 plt.show()
 
 # %%
-# The best pipeline, on data that took no part in the search:
+# The best pipeline, on data not used in the search:
 
 print(f"held-out accuracy: {search.score(X_test, y_test):.3f}")
 
 # %%
-# Without classes
-# ---------------
+# Search without classes
+# ----------------------
 # A search needs no classifier: `score` of the transformer itself is the mean reciprocal rank of
-# retrieval over all pairs of modalities, so it can choose among its own parameters without labels.
+# retrieval over all pairs of modalities, so a search can select its parameters without labels.
 
 grid = {"temperature": [0.1, 0.2, 0.5]}
 alone = GridSearchCV(bind, grid, cv=3, error_score="raise").fit(X_train)

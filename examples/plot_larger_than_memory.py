@@ -3,15 +3,15 @@
 Data larger than memory
 =======================
 
-Two modalities lie in ``.npy`` files. Nothing is loaded as a whole: rows are read when a batch needs
-them, and embeddings go straight into a file as well. The files here are small, so that the example
-runs in a moment; :doc:`../results` has the memory that 20 GB take.
+Two modalities are stored in ``.npy`` files. They are never loaded completely: rows are read when a
+batch needs them, and embeddings are written directly to a file. The files here are small, so that
+the example runs in seconds; :doc:`../results` reports the memory needed for 20 GB.
 """
 
 # %%
 # Files
 # -----
-# Whatever produces features can write them block by block into a file of known shape.
+# Write the features block by block into a file of known shape.
 
 import tempfile
 from pathlib import Path
@@ -38,8 +38,8 @@ for file in files.values():
 # %%
 # Fit
 # ---
-# ``mmap_mode="r"`` opens a file without reading it. Every batch is drawn from all over the files,
-# as it would be from arrays in memory, and the numbers are the same, bit for bit.
+# ``mmap_mode="r"`` opens a file without reading it. Every batch is drawn from the whole file,
+# as from arrays in memory, and the results are bit-for-bit the same.
 
 from skcentrobind import CentroBindTransformer, Modalities
 
@@ -52,9 +52,9 @@ bind.fit(train)
 print(f"mean reciprocal rank of 1,000 new samples: {bind.score(test):.3f}")
 
 # %%
-# Embeddings into a file
-# ----------------------
-# ``out=`` takes any array of the right shape.
+# Embeddings in a file
+# --------------------
+# ``out=`` accepts any array of the right shape.
 
 embeddings = np.lib.format.open_memmap(folder / "z.npy", "w+", np.float32, (n_samples, 32))
 bind.transform(X, out=embeddings)
@@ -62,11 +62,11 @@ embeddings.flush()
 print(f"{(folder / 'z.npy').stat().st_size / 1e6:.1f} MB of embeddings")
 
 # %%
-# Chunks from anywhere
-# --------------------
-# Where there are no files, as with a database or a stream, ``partial_fit`` takes one chunk after
-# the other. The first one fixes the standardisation and where training starts, so let it be a fair
-# sample.
+# Chunks from any source
+# ----------------------
+# Without files, for example with a database or a stream, pass one chunk after the other to
+# ``partial_fit``. The first one determines the standardisation and the start, so make it a
+# representative sample.
 
 
 def chunks(size):
@@ -80,7 +80,7 @@ for chunk in chunks(3800):
     print(f"after {stream.n_iter_} chunks: {stream.score(test):.3f}")
 
 # %%
-# The steps over the chunks are an epoch in all, so one pass learns less than the two epochs above.
+# All chunks together are one epoch, so this pass learns less than the two epochs above.
 
 for file in folder.iterdir():
     file.unlink()

@@ -1,17 +1,18 @@
 """
 ===================================================
-Adapt a pre-trained encoder with LoRA, or freeze it
+Pre-trained encoders: LoRA, fine-tuning or freezing
 ===================================================
 
-Three ways to use a network that somebody has trained before: keep it as it is and learn a
-projection behind it; learn all of its weights, slowly; or learn matrices of low rank beside its
-weights, which is LoRA, as the paper adapts ImageBind with rank 4.
+There are three ways to use a pre-trained network: freeze it and train a projection on top; train
+all of its weights, with a low learning rate; or train low-rank matrices in addition to its weights,
+which is LoRA. The paper adapts ImageBind with LoRA of rank 4.
 """
 
 # %%
-# A network that has been trained before
-# --------------------------------------
-# It learned to tell upright digits apart. Its labels and its training are not part of the binding.
+# A pre-trained network
+# ---------------------
+# It was trained to classify upright digits. Its labels and its training are not part of the
+# binding.
 
 import torch
 from sklearn.datasets import load_digits
@@ -35,8 +36,8 @@ for _ in range(150):
 # %%
 # New data
 # --------
-# The new pictures lie on their side, and each comes with the name of its digit in one of three
-# languages, as counts of pairs of letters.
+# The new pictures are rotated by 90 degrees, and each comes with the name of its digit in one of
+# three languages, as counts of letter pairs.
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -61,20 +62,21 @@ X_train = Modalities({"picture": train, "name": text})
 X_train
 
 # %%
-# Frozen: a projection alone
-# --------------------------
-# Parameters that do not require gradients stay as they are, and layers that have no others stay in
-# evaluation mode, so neither dropout nor the statistics of a batch normalisation touch them. The
-# estimator puts a linear layer behind the module if its width is not `n_components`.
+# Frozen backbone: only a projection
+# ----------------------------------
+# Parameters that do not require gradients do not change, and layers without other parameters stay
+# in evaluation mode, so neither dropout nor the statistics of a batch normalisation affect them.
+# The estimator appends a linear layer to the module if its width is not `n_components`.
 
 import copy
 
 frozen = copy.deepcopy(backbone).requires_grad_(False)
 
 # %%
-# All weights, slowly
-# -------------------
-# `learning_rate` may be one number a modality. A small one keeps what the network knows.
+# All weights with a low learning rate
+# ------------------------------------
+# `learning_rate` may be one number per modality. A small one preserves what the network has
+# learned.
 
 rates = {
     "frozen": 3e-3,
@@ -86,7 +88,7 @@ encoders = {"frozen": frozen, "all weights": backbone, "all weights, slowly": ba
 # %%
 # LoRA
 # ----
-# `peft` wraps the two linear layers: W x becomes W x + B A x, where A has the shape (4, in) and B,
+# `peft` wraps the two linear layers: W x becomes W x + B A x, where A has shape (4, in) and B,
 # which starts at zero, (out, 4). W is frozen. The wrapped network is a module like any other.
 
 try:
@@ -99,10 +101,10 @@ else:
     rates["LoRA, rank 4"] = 3e-3
 
 # %%
-# Compare
-# -------
-# The score is how often the name that is closest to a test picture, among the ten of each language,
-# means its digit.
+# Comparison
+# ----------
+# The score is how often the name closest to a test picture, among the ten of each language, is that
+# of its digit.
 
 import pandas as pd
 
@@ -110,7 +112,7 @@ from skcentrobind import CentroBindTransformer
 
 
 def reads_rightly(bind):
-    """Share of the test pictures whose closest name is theirs, over the three languages."""
+    """Share of the test pictures whose closest name is correct, over the three languages."""
     pictures = bind.transform_modality(test, "picture")
     shares = []
     for line in words:
@@ -135,8 +137,8 @@ table = pd.DataFrame(rows).T.astype({"parameters that learn": int}).round(2)
 table
 
 # %%
-# A backbone that has seen nothing but upright digits has to change to read them on their side. The
-# projection alone cannot do that, and LoRA does more of it with few weights. Here training
-# everything is cheap and best. Where the backbone has a hundred million weights, LoRA's savings
-# count: the optimiser keeps two more numbers for each weight that learns, and what has to be stored
-# of the adapted network are its pairs of matrices.
+# A backbone that was trained only on upright digits has to change to recognise rotated ones. The
+# projection alone cannot achieve this, and LoRA achieves more of it with few weights. Here,
+# training all weights is cheap and best. With a backbone of a hundred million weights, the savings
+# of LoRA matter: the optimiser stores two more numbers for each trained weight, and only the pairs
+# of matrices of the adapted network have to be saved.

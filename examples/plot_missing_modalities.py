@@ -1,15 +1,15 @@
 """
-===========================================
-Missing modalities, in fit and in transform
-===========================================
+=======================================
+Missing modalities in fit and transform
+=======================================
 
-A third of all entries is gone: most samples lack some modality. A row of NaN says so, and that is
-all there is to do. Absent rows are never encoded; the anchor of a sample is the centroid of what is
-there.
+In this example a third of all entries is missing, so most samples are incomplete. Mark missing
+modalities by rows of NaN; nothing else is needed. Missing rows are never encoded; the anchor of a
+sample is the centroid of the modalities that it has.
 """
 
 # %%
-# Punch holes into the digits
+# Digits with missing entries
 # ---------------------------
 
 import numpy as np
@@ -40,10 +40,10 @@ complete = holes_train.present.all(axis=1)
 print(f"{complete.sum()} of {len(complete)} training samples are complete")
 
 # %%
-# Fit on what there is
-# --------------------
-# The alternative that everybody knows: drop what is incomplete. Both are judged on the same test
-# rows, pair by pair on the samples that have both modalities.
+# Fit on incomplete data
+# ----------------------
+# The usual alternative is to drop incomplete samples. Both fits are evaluated on the same test
+# rows, for each pair on the samples that have both modalities.
 
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import retrieval_report
@@ -63,9 +63,9 @@ for name, data in fits.items():
 # %%
 # Transform
 # ---------
-# `transform_modalities` leaves NaN where a sample lacks a modality; `transform` fills the gap with
-# the mean of the sample's other embeddings, so that a classifier gets complete rows. A whole
-# modality may be absent: pass None.
+# `transform_modalities` returns NaN for a missing modality; `transform` replaces it by the mean of
+# the sample's other embeddings, so that a classifier receives complete rows. If a modality is
+# missing for all samples, pass None.
 
 from sklearn.linear_model import LogisticRegression
 
@@ -78,8 +78,8 @@ for name in X.names:
     print(f"nothing but {name}    {classifier.score(bind.transform(only), y_test):.3f}")
 
 # %%
-# The more is missing
-# -------------------
+# Effect of the share of missing entries
+# --------------------------------------
 
 import matplotlib.pyplot as plt
 

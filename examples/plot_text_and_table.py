@@ -1,17 +1,18 @@
 """
-==============================================
-Text, image and table, each with its own steps
-==============================================
+=================================================
+Text, image and table: preprocessing per modality
+=================================================
 
-Encoders take numbers. :class:`~skcentrobind.PerModality` makes numbers of each modality by a
-transformer of its own, inside the pipeline, so that a search can tune it and no fold sees another.
+Encoders take numbers. :class:`~skcentrobind.PerModality` turns each modality into numbers by its
+own transformer, inside the pipeline, so that a search can tune it without leakage between folds.
 """
 
 # %%
 # Three modalities of handwritten digits
 # --------------------------------------
-# The pictures are scikit-learn's. The text is what somebody might call them, in one of four
-# languages, and one picture in five has none. The table measures where the ink is.
+# The pictures are scikit-learn's. The text is a possible name of the digit, in one of four
+# languages, and is missing for one picture in five. The table describes the distribution of the
+# ink.
 
 import numpy as np
 import pandas as pd
@@ -50,11 +51,11 @@ train, test = X[:900], X[900:]
 X
 
 # %%
-# A step for each modality
-# ------------------------
-# It is :class:`~sklearn.compose.ColumnTransformer` for modalities, and may hold one. Samples
-# without text take no part in the fit of the text's steps, and stay without. Pixels that are white
-# in all pictures are left out.
+# One step per modality
+# ---------------------
+# `PerModality` is like :class:`~sklearn.compose.ColumnTransformer`, for modalities, and may contain
+# one. Samples whose text is missing are not used to fit the text's steps, and their text stays
+# missing. Pixels that are white in all pictures are dropped.
 
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import TruncatedSVD
@@ -82,7 +83,7 @@ pipe
 # Search over the steps and the temperature
 # -----------------------------------------
 # The score is the mean reciprocal rank of retrieval, so no labels are needed. Many pictures share a
-# text, so nobody can reach 1.
+# text, so a score of 1 is impossible.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -97,9 +98,10 @@ columns = ["param_per__text__tfidfvectorizer__analyzer", "param_bind__temperatur
 results.pivot(index=columns[0], columns=columns[1], values="mean_test_score").round(3)
 
 # %%
-# Look pictures up by words
-# -------------------------
-# The fitted steps of one modality turn a query into features, and its encoder into an embedding.
+# Picture search by words
+# -----------------------
+# The fitted steps of one modality turn a query into features, and its encoder turns these into an
+# embedding.
 
 import matplotlib.pyplot as plt
 
@@ -123,8 +125,8 @@ for row, query, hits in zip(axes, queries, nearest, strict=True):
 plt.show()
 
 # %%
-# The same the other way round reads the pictures without any classifier: each is the number whose
-# word is nearest.
+# In the other direction, this classifies the pictures without a classifier: each is assigned the
+# digit whose word is nearest.
 
 for language, spelled in WORDS.items():
     read = (gallery @ embed(spelled.split()).T).argmax(axis=1)

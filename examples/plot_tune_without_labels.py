@@ -1,11 +1,11 @@
 """
-======================================================
-Tune temperature and aggregator without a single label
-======================================================
+================================================
+Tuning temperature and aggregator without labels
+================================================
 
-Which temperature is right? A retrieval score needs no classes: it asks whether a sample's embedding
-in one modality finds the same sample in another. Here stock `GridSearchCV` tunes by it, and only
-afterwards the labels are asked whether the choice was good.
+Which temperature is best? A retrieval score needs no classes: it measures how often the embedding
+of a sample in one modality retrieves the same sample in another. Here stock `GridSearchCV` tunes by
+this score, and the labels are used only afterwards, to evaluate the choice.
 """
 
 # %%
@@ -25,8 +25,9 @@ X_train, X_test, y_train, y_test = train_test_split(
 # %%
 # Search
 # ------
-# `make_retrieval_scorer` makes a scorer for `scoring=`. It is called with the estimator and the
-# held-out rows of a fold, and looks at all ordered pairs of modalities unless told which.
+# `make_retrieval_scorer` returns a scorer for `scoring=`. It is called with the estimator and the
+# held-out rows of a fold, and evaluates all ordered pairs of modalities unless `pairs` selects
+# some.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -41,10 +42,10 @@ search = GridSearchCV(
 print(f"recall@1 {search.best_score_:.3f} with {search.best_params_}")
 
 # %%
-# What would the labels have chosen?
+# Comparison with a choice by labels
 # ----------------------------------
-# For each candidate, refitted on all training rows, the accuracy of a linear probe on the test
-# rows.
+# For each candidate, refitted on all training rows, this is the accuracy of a linear probe on the
+# test rows.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression

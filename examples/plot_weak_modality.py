@@ -1,11 +1,11 @@
 """
-===============================
-Which modality is the weak one?
-===============================
+============================
+Diagnosis of a weak modality
+============================
 
-A shared space is as good as its modalities, and they are not equally good. Four questions, each
-with its number and its picture: can they find each other, how much do they know of each other, is
-there a gap between them, and what does each know of the classes?
+A shared space is as good as its modalities, and they are not equally good. This example answers
+four questions with metrics and plots: do they retrieve each other, how much information do they
+share, is there a modality gap, and how much class information does each of them hold?
 """
 
 # %%
@@ -27,10 +27,10 @@ bind = CentroBindTransformer(n_components=32, max_epochs=40, random_state=0).fit
 Z = bind.transform_modalities(X_test)
 
 # %%
-# Can they find each other?
-# -------------------------
-# From the modality of the row to that of the column. What is pale is weak, as a query or as a
-# target.
+# Retrieval between modalities
+# ----------------------------
+# From the modality of the row to that of the column. Pale modalities are weak, as a query or as a
+# gallery.
 
 from skcentrobind.plotting import RetrievalDisplay
 
@@ -38,12 +38,13 @@ RetrievalDisplay.from_embeddings(Z)
 plt.show()
 
 # %%
-# How much do they know of each other?
-# ------------------------------------
+# Mutual information
+# ------------------
 # InfoNCE bounds the mutual information of two modalities from below. The diagonal compares a
-# modality with its own augmented rows. The paper lists three things that a fixed anchor loses, and
-# they are all in this matrix: what the anchor does not know (its row), what a modality knows of
-# itself (the diagonal), and what the others share without it (the rest).
+# modality with its own augmented rows. The paper lists three kinds of information that a fixed
+# anchor loses, and all of them are in this matrix: what the anchor does not hold (its row), the
+# information within a modality (the diagonal), and what the others share without the anchor (the
+# rest).
 
 import numpy as np
 
@@ -58,9 +59,9 @@ InformationDisplay.from_estimator(bind, X_test, X_noisy)
 plt.show()
 
 # %%
-# Is there a gap?
-# ---------------
-# Distances between the means of the modalities; 0 is no gap, and 2 the most that can be.
+# Modality gap
+# ------------
+# Distances between the means of the modalities; 0 means no modality gap, and 2 is the maximum.
 
 from skcentrobind.metrics import alignment
 from skcentrobind.plotting import ModalityGapDisplay
@@ -69,14 +70,14 @@ ModalityGapDisplay.from_embeddings(Z)
 plt.show()
 
 # %%
-# A small gap alone says little: a collapsed space has none. So look at the distance between the
-# embeddings of the same sample, too.
+# A small modality gap alone says little: a collapsed space has none. Also check the distance
+# between the embeddings of the same sample.
 
 print(alignment(Z).round(2).to_string())
 
 # %%
-# What does each know of the classes?
-# -----------------------------------
+# Class information per modality
+# ------------------------------
 
 from sklearn.linear_model import LogisticRegression
 
@@ -86,10 +87,10 @@ probe = LogisticRegression(max_iter=1000)
 probe_accuracy(bind, probe, X_train, y_train, X_test, y_test, top_k=(1, 3)).round(3)
 
 # %%
-# The verdict
-# -----------
-# `mor` is weak in each of the four: worth knowing before you build on it. Would the rest be better
-# without it? Leave it out and compare the mean over the pairs of the others.
+# Conclusion
+# ----------
+# `mor` is weak by all four criteria, which is worth knowing before you rely on it. Would the others
+# be better without it? Leave it out and compare the mean over the pairs of the others.
 
 from skcentrobind.metrics import retrieval_report
 

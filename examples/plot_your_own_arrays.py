@@ -1,17 +1,17 @@
 """
-===============================================
-Start here: bind your own arrays and judge them
-===============================================
+======================================================
+First steps: binding and evaluation of your own arrays
+======================================================
 
 Three arrays that describe the same samples are all you need. Here they are the measurements of 569
 breast cancer biopsies: mean, standard error and worst value of ten properties of the cell nuclei,
-ten columns each. Put your own arrays in their place; the rest of the page stays as it is.
+ten columns each. Replace them by your own arrays; the rest of the page stays the same.
 """
 
 # %%
 # Three arrays
 # ------------
-# Row k of each array describes sample k. Names help to read what comes later.
+# Row k of each array describes sample k. Names make the output easier to read.
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
@@ -24,9 +24,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_
 X_train
 
 # %%
-# Bind
-# ----
-# No labels are needed. Held-out samples are for judging only.
+# Binding
+# -------
+# No labels are needed. The held-out samples are used only for evaluation.
 
 from skcentrobind import CentroBindTransformer
 
@@ -34,10 +34,10 @@ bind = CentroBindTransformer(random_state=0).fit(X_train)
 Z_train, Z_test = bind.transform_modalities(X_train), bind.transform_modalities(X_test)
 
 # %%
-# Do the modalities meet?
-# -----------------------
-# For every pair of modalities: how often does a sample's embedding in the first find the same
-# sample in the second? Compare with chance, which is k divided by the number of samples.
+# Retrieval between modalities
+# ----------------------------
+# For every pair of modalities: how often does the embedding of a sample in the first retrieve the
+# same sample in the second? Compare with chance, which is k divided by the number of samples.
 
 from skcentrobind.metrics import retrieval_report
 
@@ -46,12 +46,12 @@ print(f"chance for recall@1: {1 / len(X_test):.3f}")
 report.round(2)
 
 # %%
-# The standard errors are the weak modality: they neither find the others nor are they found.
+# The standard errors are the weak modality: retrieval is poor both from and to them.
 #
-# Are they good for my task?
-# --------------------------
+# Probes for a task
+# -----------------
 # A probe is a simple classifier on frozen embeddings. Compare it with the same classifier on the
-# raw arrays: if the raw ones win by far, do not bind.
+# raw arrays: if the raw arrays win by far, do not bind.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -69,9 +69,9 @@ pd.DataFrame(
 ).round(3)
 
 # %%
-# Look at them
-# ------------
-# Colour is the class, the marker is the modality, and thin lines join what belongs to one sample.
+# Plots
+# -----
+# Colour is the class, the marker is the modality, and thin lines join the embeddings of one sample.
 
 import matplotlib.pyplot as plt
 
