@@ -29,9 +29,7 @@ def make_mixed(n_samples, rng):
         {
             "dense": rng.normal(size=(n_samples, 3)),
             "image": rng.integers(0, 255, size=(n_samples, 2, 4), dtype=np.uint8),
-            "sparse": sparse.random_array(
-                (n_samples, 5), density=0.5, format="csr", rng=np.random.default_rng(0)
-            ),
+            "sparse": sparse.csr_array(np.maximum(rng.normal(size=(n_samples, 5)), 0)),
             "frame": pd.DataFrame(
                 {"u": rng.normal(size=n_samples), "v": rng.integers(0, 9, size=n_samples)},
                 index=[f"row{i}" for i in range(n_samples)],

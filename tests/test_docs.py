@@ -129,7 +129,9 @@ def test_example(name):
 def test_every_fitted_attribute_is_documented(name, make_data):
     bind = getattr(skcentrobind, name)(n_components=2, max_epochs=1, pretrain_epochs=0)
     bind.fit(make_data(10)[0].to_frame())
-    fitted = {key for key in dir(bind) if key.endswith("_") and not key.startswith("_")}
+    # scikit-learn 1.6 also lists what an estimator lacks, the weights of an anchor without any.
+    present = [key for key in dir(bind) if hasattr(bind, key)]
+    fitted = {key for key in present if key.endswith("_") and not key.startswith("_")}
     assert fitted == {p.name for p in ClassDoc(type(bind))["Attributes"]}
 
 

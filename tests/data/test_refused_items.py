@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 from scipy import sparse
+from sklearn.utils.fixes import parse_version
 
 from skcentrobind._data.modalities import Modalities
 
@@ -47,7 +49,6 @@ def test_bad_container_of_arrays(arrays, error, words):
         (ok[:, 0], ["1-D data of shape (10,)", "list of 1-D arrays is rows", "reshape(-1, 1)"]),
         (pd.Series(ok[:, 0]), ["1-D data of shape (10,)", "df[[column]]"]),
         (sparse.coo_array(ok[:, 0]), ["1-D data of shape (10,)", "reshape(-1, 1)"]),
-        (sparse.coo_array(np.ones((10, 2, 2))), ["3-D data", "expected (n_samples, n_features)"]),
         (4.0, ["0-D data", "expected (n_samples, n_features)"]),
         (ok[:0], ["0 sample(s)", "shape=(0, 3)"]),
         (ok[:, :0], ["0 feature(s)", "shape=(10, 0)"]),
@@ -63,6 +64,14 @@ def test_bad_item(item, words):
         Modalities({"fine": ok, "the text": item})
     words = ["Modality 'the text'", *words]
     assert all(word in str(info.value) for word in words), str(info.value)
+
+
+@pytest.mark.skipif(
+    parse_version(scipy.__version__) < parse_version("1.15"),
+    reason="scipy has no sparse arrays of three dimensions there",
+)
+def test_bad_sparse_item_of_three_dimensions():
+    test_bad_item(sparse.coo_array(np.ones((10, 2, 2))), ["3-D data", "(n_samples, n_features)"])
 
 
 def test_list_of_rows_refused():

@@ -31,7 +31,8 @@ fast = settings(deadline=None, max_examples=30)
 
 def draw_csr(n_rows, width, seed, density=0.3):
     rng = np.random.default_rng(seed)
-    return sparse.random_array((n_rows, width), density=density, format="csr", rng=rng)
+    values, kept = rng.random((n_rows, width)), rng.random((n_rows, width)) < density
+    return sparse.csr_array(values * kept)
 
 
 def draw(n_samples=40, seed=0):
