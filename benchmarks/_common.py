@@ -2,14 +2,19 @@
 
 import argparse
 import json
+import os
+import platform
 import statistics
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-from skcentrobind._demo import environment
+import torch
 
 RESULTS = Path(__file__).parent / "results"
+
+_PACKAGES = ("skcentrobind", "scikit-learn", "torch", "skorch", "numpy", "scipy", "pandas")
 
 
 def parser(description):
@@ -28,6 +33,22 @@ def store(name, results):
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"environment": environment(), **results}, indent=1) + "\n")
     print(f"\nStored in {path.relative_to(Path(__file__).parent.parent)}")
+
+
+def environment():
+    """Machine and versions that the figures come from."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].split(":")[1].strip() if models else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
 
 
 def machine(where):

@@ -41,10 +41,9 @@ def estimator(batch_size, epochs):
 
 
 def initial_encoders(X):
-    """One nn.Sequential a modality, with the weights that our fit starts from."""
-    started = estimator(256, 1)
-    _, _, module, *_ = started._start(X, early_stopping=False)
-    bank = module.groups[0]
+    """One nn.Sequential per modality, with the weights that our fit starts from."""
+    started = estimator(256, 0).fit(X)
+    bank = started.net_.module_.groups[0]
     encoders = nn.ModuleList()
     for m, width in enumerate(bank.n_features):
         first, first_bias, last, last_bias = bank.member_parameters(m)

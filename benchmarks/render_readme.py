@@ -1,6 +1,6 @@
 """Write the stored results into README.md and docs/, so that no number there is typed by hand.
 
-    python -m skcentrobind --json benchmarks/results/demo.json   # and the other benchmarks, then
+    python benchmarks/bench_demo.py   # and the other benchmarks, then
     python benchmarks/render_readme.py --run-example             # first run README's own example
     python benchmarks/render_readme.py --check                   # is everything up to date?
 
@@ -235,7 +235,7 @@ def main():
     faults = check()
     if faults:
         print(f"Out of date: {', '.join(faults)}. Run python benchmarks/render_readme.py, after")
-        print("python -m skcentrobind --json benchmarks/results/demo.json if it is a picture.")
+        print("python benchmarks/bench_demo.py if it is a picture.")
     return 1 if faults else 0
 
 

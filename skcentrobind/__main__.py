@@ -1,43 +1,46 @@
 """Bind real data and print the tables: `python -m skcentrobind`."""
 
 import argparse
-import hashlib
-import json
-import re
 import sys
 import textwrap
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.parallel import Parallel, delayed
 
-from skcentrobind import _demo
+from skcentrobind._data.modalities import Modalities
+from skcentrobind._estimators.centrobind import CentroBindTransformer
+from skcentrobind._estimators.fixed_anchor import FixedAnchorBindTransformer
+from skcentrobind.datasets import load_multiple_features
+from skcentrobind.metrics import cross_modal_accuracy, probe_accuracy, retrieval_report
+
+KS = (1, 5)
+RAW = "raw features"
+CENTROBIND = "CentroBind"
 
 _WIDTH = 96
 
 
+@dataclass
+class Demo:
+    """Everything that a run of the demo has found."""
+
+    split: "Split"
+    results: list
+    text: dict
+    files: list
+    seconds: float
+
+
 def main(argv=None):
     """Run the demo and return its exit status."""
-    options = _parse(argv)
-    clock = _Clock()
-    split = _demo.load_split(options.quick)
-    clock.say(f"loaded {len(split.X_train)} digits to fit and {len(split.X_test)} to test")
-    results, shown = _demo.compare(split, clock.say)
-    text = {"summary": summarise(results, split), "details": detail(shown, split)}
-    print(f"{text['summary']}\n\n{text['details']}")
-    files = draw(shown, split, options.output_dir)
-    clock.say("done")
-    if options.json:
-        stored = _demo.as_dict(results, split, clock.seconds())
-        stored["text"] = {part: lines.splitlines() for part, lines in text.items()}
-        stored["pictures"] = {file.name: _digest(file) for file in files}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(_to_json(stored))
-        print(f"Stored the numbers in {options.json}")
-    return 0
-
-
-def _parse(argv):
     parser = argparse.ArgumentParser(
         prog="python -m skcentrobind",
         description="Bind six descriptions of handwritten digits, compare CentroBind with "
@@ -46,11 +49,184 @@ def _parse(argv):
     parser.add_argument(
         "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="where pictures go"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="store all figures there, too")
     parser.add_argument(
         "--quick", action="store_true", help="few digits and epochs: does it run? (no results)"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    run(options.quick, options.output_dir)
+    return 0
+
+
+def run(quick, folder):
+    """Compare the methods, print the tables and draw the spaces.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether to take few digits and epochs.
+    folder : Path
+        Where the pictures go.
+
+    Returns
+    -------
+    demo : Demo
+        What was found.
+    """
+    clock = _Clock()
+    split = load_split(quick)
+    clock.say(f"loaded {len(split.X_train)} digits to fit and {len(split.X_test)} to test")
+    results, shown = compare(split, clock.say)
+    text = {"summary": summarise(results, split), "details": detail(shown, split)}
+    print(f"{text['summary']}\n\n{text['details']}")
+    files = draw(shown, split, folder)
+    clock.say("done")
+    return Demo(split, results, text, files, clock.seconds())
+
+
+@dataclass
+class Split:
+    """Digits to fit on, and digits held out."""
+
+    X_train: Modalities
+    X_test: Modalities
+    y_train: np.ndarray
+    y_test: np.ndarray
+    quick: bool
+
+    @property
+    def names(self):
+        """Names of the modalities."""
+        return self.X_train.names
+
+
+@dataclass
+class Result:
+    """How one way of binding does on the held-out digits.
+
+    Attributes
+    ----------
+    method : str
+        Its name in the tables.
+    probe : ndarray of shape (n_modalities + 1,)
+        Accuracy of a logistic regression on each modality, then on all side by side.
+    recall : dict of int to ndarray of shape (n_modalities, n_modalities)
+        For each k recall@k from the modality of the row to that of the column.
+    transfer : ndarray of shape (n_modalities, n_modalities)
+        Accuracy of the row's logistic regression on the column's embeddings.
+    seconds : float
+        What fit took.
+    Z_test : Modalities or None
+        Embeddings of the held-out digits.
+    estimator : estimator or None
+        What was fitted.
+    note : str
+        "best" or "worst" of the fixed anchors, in hindsight.
+    """
+
+    method: str
+    probe: np.ndarray
+    recall: dict = field(default_factory=dict)
+    transfer: np.ndarray | None = None
+    seconds: float = 0.0
+    Z_test: Modalities | None = None
+    estimator: object = None
+    note: str = ""
+
+    @property
+    def title(self):
+        """Name with its note."""
+        return f"{self.method} ({self.note})" if self.note else self.method
+
+
+def load_split(quick=False):
+    """Split the six digit feature sets 70/30 by class; a quick run takes 200 of the digits."""
+    X, y = load_multiple_features(return_X_y=True)
+    if quick:
+        X, _, y, _ = train_test_split(X, y, train_size=200, stratify=y, random_state=0)
+    parts = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+    return Split(*parts, quick)
+
+
+def compare(split, say):
+    """Evaluate raw features, CentroBind and fixed anchors, all with default parameters.
+
+    Parameters
+    ----------
+    split : Split
+        The data.
+    say : callable
+        Told about every step that is done.
+
+    Returns
+    -------
+    results : list of Result
+        Raw features, CentroBind, every fixed anchor, and the best of these when it is not frozen.
+    shown : list of Result
+        CentroBind, the best and the worst fixed anchor by mean recall@1 on the held-out digits.
+    """
+    results = [evaluate_raw(split)]
+    say("probed the raw features")
+
+    def fit(methods):
+        # One process a core: threads would wait for one another on layers as small as these.
+        jobs = (delayed(evaluate)(method, estimator, split) for method, estimator in methods)
+        for result in Parallel(n_jobs=-1, return_as="generator")(jobs):
+            results.append(result)
+            say(f"{result.method}: fitted in {result.seconds:.1f} s")
+
+    common = {"random_state": 0}
+    if split.quick:
+        common |= {"max_epochs": 2, "pretrain_epochs": 1}
+    fixed = [
+        (f"fixed anchor {name}", FixedAnchorBindTransformer(anchor=name, **common))
+        for name in split.names
+    ]
+    fit([(CENTROBIND, CentroBindTransformer(**common)), *fixed])
+    order = sorted(results[2:], key=lambda result: mean_between(result.recall[1]))
+    worst, best = order[0], order[-1]
+    worst.note, best.note = "worst", "best"
+    fit([(f"{best.method}, not frozen", clone(best.estimator).set_params(freeze_anchor=False))])
+    return results, [results[1], best, worst]
+
+
+def evaluate(method, estimator, split):
+    """Fit, embed, and answer the three questions."""
+    start = time.perf_counter()
+    estimator.fit(split.X_train)
+    seconds = time.perf_counter() - start
+    Z_train = estimator.transform_modalities(split.X_train)
+    Z_test = estimator.transform_modalities(split.X_test)
+    labelled = Z_train, split.y_train, Z_test, split.y_test
+    transfer = cross_modal_accuracy(None, _probe(), *labelled, top_k=[1]).to_numpy()
+    together = _probe().fit(np.hstack(Z_train.arrays), split.y_train)
+    accuracy = together.score(np.hstack(Z_test.arrays), split.y_test)
+    recall = _recalls(Z_test)
+    probe = np.append(transfer.diagonal(), accuracy)
+    return Result(method, probe, recall, transfer, seconds, Z_test, estimator)
+
+
+def evaluate_raw(split):
+    """Probe the standardised features themselves; there is no common space to search."""
+    probe = make_pipeline(StandardScaler(), _probe())
+    labelled = split.X_train, split.y_train, split.X_test, split.y_test
+    accuracy = probe_accuracy(None, probe, *labelled, top_k=[1])["top-1"]
+    return Result(RAW, accuracy.to_numpy())
+
+
+def mean_between(matrix):
+    """Mean over the ordered pairs of different modalities."""
+    return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
+
+
+def _probe():
+    return LogisticRegression(max_iter=1000)
+
+
+def _recalls(Z):
+    """Recall@k for all ordered pairs; the diagonal, where a modality finds itself, is NaN."""
+    report, names = retrieval_report(Z, ks=KS), Z.names
+    tables = {k: report[f"recall@{k}"].unstack() for k in KS}
+    return {k: table.loc[list(names), list(names)].to_numpy() for k, table in tables.items()}
 
 
 class _Clock:
@@ -93,8 +269,8 @@ def summarise(results, split):
         "after pre-training; one more row lets the best one learn along. One standard error of a "
         f"share is at most {0.5 / n_test**0.5:.3f}.{quick}"
     )
-    retrieval = {f"recall@{k}": [result.recall[k] for result in binders] for k in _demo.KS}
-    chance = "      ".join(_share(k / n_test, 3) for k in _demo.KS)
+    retrieval = {f"recall@{k}": [result.recall[k] for result in binders] for k in KS}
+    chance = "      ".join(_share(k / n_test, 3) for k in KS)
     lines = [
         *textwrap.wrap(intro, _WIDTH),
         "",
@@ -114,7 +290,7 @@ def summarise(results, split):
 def detail(shown, split):
     """Write tables (b) and (c) pair by pair, the methods side by side."""
     lines = []
-    for k in _demo.KS:
+    for k in KS:
         lines += [f"recall@{k}, from the row's modality to the column's"]
         lines += [*_matrices([r.recall[k] for r in shown], shown, split.names), ""]
     lines += ["accuracy, trained in the row's modality, tested in the column's"]
@@ -150,7 +326,7 @@ def _means_table(columns, binders):
     head = f"mean of {n_modalities * (n_modalities - 1)} pairs"
     lines = [f"{head:<{width}}" + "".join(f"{name:>10}" for name in columns)]
     for i, result in enumerate(binders):
-        means = (_demo.mean_between(matrices[i]) for matrices in columns.values())
+        means = (mean_between(matrices[i]) for matrices in columns.values())
         lines.append(f"{result.title:<{width}}" + "".join(f"{_share(m, 3):>10}" for m in means))
     return lines
 
@@ -209,23 +385,12 @@ def draw(shown, split, folder):
             random_state=0,
             ax=figure.subplots(),
         )
-        recall = _demo.mean_between(result.recall[1])
+        recall = mean_between(result.recall[1])
         display.ax_.set_title(f"{result.title}: mean recall@1 {_share(recall, 3)}")
         files.append(folder / f"{stem}.png")
         figure.savefig(files[-1], dpi=100)
         print(f"  {files[-1]}", flush=True)
     return files
-
-
-def _to_json(stored):
-    """JSON with one line for each row of numbers."""
-    text = json.dumps(stored, indent=1)
-    row = re.compile(r"\[\s+((?:(?:-?[\d.e-]+|null),?\s+)+)\]")
-    return row.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
-
-
-def _digest(file):
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""Which modality a name, a position, or an entry of a list or dict belongs to."""
+"""Names: of modalities and their positions, of parameters per modality, of optional libraries."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from numbers import Integral
+from importlib import import_module
+from typing import Any
 
 
 def is_integer(value: object) -> bool:
-    """Return whether a value is a whole number, of Python or numpy; True and False are not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    """Return whether a value is one whole number, of Python or of numpy; True and False are not."""
+    # Arrays have __index__, too, whatever their length, and so has numpy's bool in old releases.
+    is_number = hasattr(value, "__index__") and not getattr(value, "shape", ())
+    return is_number and type(value).__name__ not in ("bool", "bool_")
 
 
 def did_you_mean(word: object, candidates: Iterable[object]) -> str:
@@ -31,21 +36,14 @@ def did_you_mean(word: object, candidates: Iterable[object]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def is_index(value):
-    """Whether a value can stand for a position."""
-    # Arrays have __index__, too, of whatever length they are.
-    is_number = hasattr(value, "__index__") and not getattr(value, "shape", ())
-    return is_number and not isinstance(value, bool)
-
-
-def position_of(modality, names):
+def position_of(modality: Any, names: Sequence[str]) -> int | None:
     """Return the position of a modality, or None if there is no such one.
 
     Parameters
     ----------
     modality : str or int
         Its name or position, the latter also from the end.
-    names : list of str
+    names : sequence of str
         The modalities.
 
     Returns
@@ -54,20 +52,20 @@ def position_of(modality, names):
         From 0 on.
     """
     if isinstance(modality, str):
-        return names.index(modality) if modality in names else None
-    if is_index(modality) and -len(names) <= modality < len(names):
+        return list(names).index(modality) if modality in names else None
+    if is_integer(modality) and -len(names) <= modality < len(names):
         return range(len(names))[modality]
     return None
 
 
-def per_modality(value, names, parameter):
+def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
     """Spread a parameter that may be one value, a list or a dict over the modalities.
 
     Parameters
     ----------
     value : object, list, tuple or dict
-        One value for all, one a modality in their order, or one by name.
-    names : list of str
+        One value for all modalities, one per modality in their order, or one by name.
+    names : sequence of str
         The modalities.
     parameter : str
         Name of the parameter, for messages.
@@ -75,13 +73,14 @@ def per_modality(value, names, parameter):
     Returns
     -------
     values : list
-        One a modality.
+        One per modality.
 
     Raises
     ------
     ValueError
-        If a list or dict does not have one entry for each modality.
+        If a list or dict does not have one entry per modality.
     """
+    names = list(names)
     if isinstance(value, dict):
         value = {str(key): entry for key, entry in value.items()}  # as names of modalities are
         missing = [name for name in names if name not in value]
@@ -100,3 +99,29 @@ def per_modality(value, names, parameter):
             )
         return list(value)
     return [value] * len(names)
+
+
+def optional(module: str, what: str, extra: str) -> Any:
+    """Return a module of an optional library.
+
+    Parameters
+    ----------
+    module : str
+        Its full name.
+    what : str
+        What needs it, the start of a sentence.
+    extra : str
+        The extra of this package that brings it.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as exc:
+        raise ImportError(
+            f"{what} needs {module.partition('.')[0]}, which comes with the extra `{extra}`: "
+            f"pip install 'skcentrobind[{extra}]'"
+        ) from exc

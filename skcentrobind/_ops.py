@@ -1,4 +1,6 @@
-"""Matrix products in blocks, rows of unit length."""
+"""Devices, products in blocks, unit rows and principal directions: what all of torch shares."""
+
+from __future__ import annotations
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -8,14 +10,17 @@ from torch.autograd.function import once_differentiable
 # shared from some 200 terms on, so they are cut finer on the CPU.
 _TERMS, _TERMS_BF16 = 512, 128
 
+# Inner products with the sum of the embeddings below this count as zero.
+_ORTHOGONAL = 1e-5
 
-def _terms(tensor):
+
+def _terms(tensor: torch.Tensor) -> int:
     if tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu":
         return _TERMS_BF16
     return _TERMS
 
 
-def matmul(left, right):
+def matmul(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Return left @ right, summed in blocks of some hundred terms.
 
     Parameters
@@ -31,44 +36,223 @@ def matmul(left, right):
         Equal, bit for bit, whatever `torch.get_num_threads()` is, unless the BLAS adds up even
         short sums in an order that depends on it, as MKL does without AVX-512. The blocks are
         added in float32 at least, so that a product of bfloat16 is rounded no more often than its
-        blocks are.
+        blocks are. The gradient's own sums are not cut: differentiate `product` instead.
     """
     terms = _terms(left)
     if left.shape[-1] <= terms:
         return left @ right
-    total = None
-    for l_block, r_block in zip(left.split(terms, dim=-1), right.split(terms, dim=-2), strict=True):
-        part = l_block @ r_block
-        if total is None:
-            total = part.to(torch.promote_types(part.dtype, torch.float32))
-        else:
-            total.add_(part)
+    blocks = zip(left.split(terms, dim=-1), right.split(terms, dim=-2), strict=True)
+    parts = (l_block @ r_block for l_block, r_block in blocks)
+    first = next(parts)
+    total = first.to(torch.promote_types(first.dtype, torch.float32))
+    for part in parts:
+        total = total.add_(part)
     return total.to(left.dtype)
 
 
-def unit_rows(h):
-    """Scale the last axis to unit length; rows of zeros stay."""
-    return _UnitRows.apply(h)
+def product(
+    left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return left @ right + bias, equal for any number of threads, and so are all its derivatives.
+
+    Plain torch does it where no sum is long, neither here nor in the gradient. Otherwise the sums
+    are cut into blocks, see `matmul`: that is all that this function is for.
+
+    Parameters
+    ----------
+    left : Tensor of shape (n, k) or (b, n, k)
+        Matrices.
+    right : Tensor of shape (k, m) or (b, k, m)
+        As many matrices.
+    bias : Tensor of shape (b, 1, m) or (b, n, m), default=None
+        Added to every row.
+
+    Returns
+    -------
+    out : Tensor of shape (n, m) or (b, n, m)
+        Differentiable any number of times.
+    """
+    if max(*left.shape[-2:], right.shape[-1]) > _terms(left):
+        return _Product.apply(left, right, bias)
+    return left @ right if bias is None else torch.baddbmm(bias, left, right)
+
+
+class _Product(torch.autograd.Function):
+    """Product whose gradients are such products."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(left, right, bias):
+        if bias is None:
+            return matmul(left, right)
+        if left.shape[-1] <= _terms(left):
+            return torch.baddbmm(bias, left, right)
+        return matmul(left, right) + bias
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        left, right, bias = inputs
+        ctx.save_for_backward(left, right)
+        ctx.repeats_bias = bias is not None and bias.shape[-2] == 1
+
+    @staticmethod
+    def backward(ctx, grad):
+        left, right = ctx.saved_tensors
+        needs_left, needs_right, needs_bias = ctx.needs_input_grad
+        return (
+            product(grad, right.mT) if needs_left else None,
+            product(left.mT, grad) if needs_right else None,
+            (grad.sum(dim=-2, keepdim=True) if ctx.repeats_bias else grad) if needs_bias else None,
+        )
+
+
+def unit_rows(h: torch.Tensor) -> torch.Tensor:
+    """Scale the last axis to unit length; rows of zeros stay.
+
+    Parameters
+    ----------
+    h : Tensor of shape (..., width)
+        Rows.
+
+    Returns
+    -------
+    z : Tensor of shape (..., width)
+        h / |h|, differentiable any number of times.
+    """
+    return _UnitRows.apply(h)[0]
 
 
 class _UnitRows(torch.autograd.Function):
+    """h / |h|; a third of the operations that torch's own normalisation needs in a step."""
+
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, h):
-        z, norm = _normalise(h)
-        ctx.save_for_backward(z, norm)
-        return z
+    def forward(h):
+        norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min(1e-12)
+        return h / norm, norm
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        # Both are outputs, so that a second derivative reaches h through them.
+        ctx.save_for_backward(*output)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad, grad_norm):
+        """Gradient of z = h / |h|, (g - z (z . g)) / |h|, and of the norm, which is z."""
+        z, norm = ctx.saved_tensors
+        total = None
+        if grad is not None:
+            along = (z * grad).sum(dim=-1, keepdim=True)
+            total = torch.addcmul(grad, z, along, value=-1) / norm
+        if grad_norm is not None:
+            total = grad_norm * z if total is None else total + grad_norm * z
+        return total
+
+
+def principal_direction(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the leading left singular vector of the embeddings of each sample, and their spectrum.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n_modalities, batch, n_components)
+        Embeddings; zeros do not count.
+
+    Returns
+    -------
+    direction : Tensor of shape (batch, n_components)
+        Of unit length. Of the two signs the one nearer to the centroid is taken; where the
+        direction is at right angles to the centroid, the centroid itself, scaled to unit length.
+    eigenvalues : Tensor of shape (batch, n_modalities)
+        Of the Gram matrix, ascending: the squares of the singular values.
+    """
+    z = z.transpose(0, 1)  # (batch, n_modalities, n_components)
+    weights, eigenvalues = Spectrum.apply(z @ z.transpose(1, 2))
+    direction, centre = unit_rows((weights[:, None] @ z)[:, 0]), z.sum(dim=1)
+    along = (direction * centre).sum(dim=1, keepdim=True).detach()
+    direction = torch.where(along < 0, -direction, direction)
+    # Two opposed embeddings have their difference in common: no direction to meet in.
+    return torch.where(along.abs() < _ORTHOGONAL, unit_rows(centre), direction), eigenvalues
+
+
+class Spectrum(torch.autograd.Function):
+    """Leading eigenvector and all eigenvalues of symmetric matrices (batch, n, n)."""
+
+    @staticmethod
+    def forward(ctx, matrix):
+        """Return unit-length eigenvectors (batch, n), of either sign, and ascending eigenvalues."""
+        # It fails on NaN, which the direction, made of the embeddings, keeps for the loss to show.
+        values, vectors = torch.linalg.eigh(matrix.nan_to_num())
+        ctx.save_for_backward(values, vectors)
+        ctx.set_materialize_grads(False)
+        return vectors[:, :, -1].clone(), values.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
-        return _normalise_backward(grad, *ctx.saved_tensors)
+    def backward(ctx, grad, grad_values):
+        """First-order perturbation theory, damped where the eigenvalue is not simple.
+
+        dw = sum_k v_k (v_k . dG w) / (l_1 - l_k) over the other eigenpairs. The gap g = l_1 - l_k
+        enters as g / (g^2 + eps) in place of 1 / g, which would be infinite for a double one. An
+        eigenvalue moves by dl_k = v_k . dG v_k, whatever the gaps.
+        """
+        values, vectors = ctx.saved_tensors
+        total = None
+        if grad is not None:
+            gap = values[:, -1:] - values[:, :-1]
+            others, leading = vectors[:, :, :-1], vectors[:, :, -1]
+            inner = (others * grad[:, :, None]).sum(dim=1)  # (batch, n - 1)
+            scale = torch.finfo(values.dtype).eps ** 0.5
+            along = (others * (inner * gap / (gap**2 + scale))[:, None]).sum(dim=2)
+            outer = along[:, :, None] * leading[:, None]  # (batch, n, n)
+            total = (outer + outer.transpose(1, 2)) / 2
+        if grad_values is not None:
+            part = (vectors * grad_values[:, None]) @ vectors.transpose(1, 2)
+            total = part if total is None else total + part
+        return total
 
 
-def _normalise(h):
-    norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min_(1e-12)
-    return h / norm, norm
+def resolve_precision(precision: str, device: str) -> torch.dtype | None:
+    """Return the dtype of matrix products, None for that of the rows; refuse what cannot be.
+
+    Parameters
+    ----------
+    precision : {"float32", "bf16"}
+        The parameter.
+    device : str
+        Where torch computes.
+
+    Returns
+    -------
+    dtype : torch.dtype or None
+        `torch.bfloat16` for "bf16".
+    """
+    if precision == "float32":
+        return None
+    try:
+        one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
+        (one @ one).cpu()
+    except (RuntimeError, TypeError) as exc:
+        raise ValueError(
+            f"precision={precision!r} cannot be used on device={device!r} "
+            f"({str(exc).splitlines()[0]}); use precision='float32'."
+        ) from exc
+    return torch.bfloat16
 
 
-def _normalise_backward(grad, z, norm):
-    """Gradient of z = h / |h|: (g - z (z . g)) / |h|."""
-    return torch.addcmul(grad, z, (z * grad).sum(dim=-1, keepdim=True), value=-1).div_(norm)
+def resolve_device(device: str | torch.device) -> str:
+    """Turn "auto" into a device name and refuse devices that are not there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as exc:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({str(exc).splitlines()[0]}); use "
+            "device='auto' or device='cpu'."
+        ) from exc
+    return str(device)

@@ -2,12 +2,13 @@
 
 import builtins
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skcentrobind.__main__ import draw, main
-from skcentrobind._demo import Result, load_split, mean_between
+from skcentrobind.__main__ import Result, draw, load_split, main, mean_between, run
 
 NAMES = ("fou", "fac", "kar", "pix", "zer", "mor")
 
@@ -20,11 +21,23 @@ def demo(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("demo")
     out, err = StringIO(), StringIO()
-    arguments = ["--quick", "--output-dir", str(folder / "pictures")]
     with redirect_stdout(out), redirect_stderr(err):
-        assert main([*arguments, "--json", str(folder / "new" / "demo.json")]) == 0
-    stored = json.loads((folder / "new" / "demo.json").read_text())
+        found = run(True, folder / "pictures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+        patch.delitem(sys.modules, "_common", raising=False)
+        import bench_demo
+
+        stored = json.loads(bench_demo.to_json(bench_demo.as_dict(found)))
     return folder, out.getvalue(), err.getvalue(), stored
+
+
+def test_the_command(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr("skcentrobind.__main__.run", lambda *options: calls.append(options))
+    assert main(["--quick", "--output-dir", str(tmp_path)]) == 0
+    assert main([]) == 0
+    assert calls == [(True, tmp_path), (False, Path("skcentrobind-demo"))]
 
 
 @pytest.mark.slow

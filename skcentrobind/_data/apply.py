@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
-from skcentrobind._data.items import absent_rows, check_array, find_absent, is_raw
+from skcentrobind._data.modalities import check_array, find_missing, is_raw, missing_rows
 
 
 def is_word(transformer, word):
@@ -93,7 +93,7 @@ def fit_transform_present(transformer, name, item, y):
     """
     if is_word(transformer, "passthrough"):
         return transformer, item
-    present = ~find_absent(item)
+    present = ~find_missing(item)
     if not present.any():
         raise ValueError(
             f"Modality '{name}' is present in 0 of {len(present)} samples, so that its transformer "
@@ -134,7 +134,7 @@ def transform_present(transformer, name, item, like):
     """
     if is_word(transformer, "passthrough"):
         return item
-    present = ~find_absent(item)
+    present = ~find_missing(item)
     if not present.any():
         return _spread(like[:0], item, present)
     try:
@@ -178,7 +178,7 @@ def _restore(out, name, item, present):
 def _spread(out, item, present):
     """Insert rows of NaN for samples that lack the modality."""
     if sparse.issparse(out):
-        absent = absent_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
+        absent = missing_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
         rows = np.where(present, np.cumsum(present) - 1, out.shape[0])
         return sparse.vstack([out, absent], format="csr")[rows]
     if hasattr(out, "iloc"):

@@ -1,133 +1,144 @@
-"""The forms in which data come, and how each becomes `Modalities`."""
+"""The forms in which data come, and how each becomes a list of modalities.
 
-import difflib
+What is used of scikit-learn's private parts: nothing. `validate_data` needs an estimator to learn
+names of columns on and to compare them with; a `_holder` of the caller's name takes its place, so
+that its messages, which users know, name the right class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils._set_output import _get_output_config
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from skcentrobind._data.items import absent_rows
 from skcentrobind._data.modalities import Modalities
-from skcentrobind._names import is_index
+from skcentrobind._names import did_you_mean, is_integer
 
 
-def from_collection(estimator, X, reset):
-    """`Modalities` from a list or dict of arrays; None becomes rows of NaN at transform."""
-    if isinstance(X, Modalities):
-        return X
+class Flat(NamedTuple):
+    """Columns of a matrix or, together, of all modalities."""
+
+    n_features: int
+    names: tuple[str, ...] | None
+
+
+class Parts(NamedTuple):
+    """Modalities as they came.
+
+    Attributes
+    ----------
+    items : Modalities or list of array or None
+        Modalities if they are checked already, otherwise a list in which None is a missing one.
+    names : tuple of str or None
+        None if only positions are known.
+    columns : tuple or None
+        Names of the columns of each item: a tuple of str, empty for a missing item, None if the
+        columns have no names. None if they are still to be read, see `column_names`.
+    flat : Flat or None
+        Columns of the matrix that was cut into modalities.
+    """
+
+    items: Any
+    names: tuple[str, ...] | None
+    columns: tuple[tuple[str, ...] | None, ...] | None = None
+    flat: Flat | None = None
+
+    def modalities(self) -> Modalities:
+        """Return the container of all items, checked."""
+        return self.items if isinstance(self.items, Modalities) else Modalities(*self[:2])
+
+
+class Reading(NamedTuple):
+    """What a form has to know to read data.
+
+    Attributes
+    ----------
+    caller : str
+        Class of the estimator, for messages.
+    cut : list, dict or None
+        How a matrix is cut into modalities.
+    flat : Flat or None
+        Columns seen in fit; None in fit itself.
+    is_raw : bool
+        Whether text and categories are taken, as by `PerModality`.
+    """
+
+    caller: str
+    cut: Any = None
+    flat: Flat | None = None
+    is_raw: bool = False
+
+
+class Form(NamedTuple):
+    """One form of input: how to recognise it and how to read it."""
+
+    accepts: Callable[[Any], bool]
+    read: Callable[[Any, Reading], Parts]
+
+
+def read(X: Any, reading: Reading) -> Parts:
+    """Read data of any form in `FORMS`.
+
+    Parameters
+    ----------
+    X : list, dict, Modalities, DataFrame or array
+        The data.
+    reading : Reading
+        The caller, and what it knows from fit.
+
+    Returns
+    -------
+    parts : Parts
+        The modalities, not yet compared with those of fit.
+    """
+    X = plain_tensor(X)
+    return next(form.read(X, reading) for form in FORMS if form.accepts(X))
+
+
+# ---------------------------------------------------------------- separate modalities
+
+
+def _read_modalities(X, reading):
+    _refuse_cut(X, reading)
+    return Parts(X, X.names)
+
+
+def _read_collection(X, reading):
+    _refuse_cut(X, reading)
     items = list(X.values()) if isinstance(X, dict) else list(X)
-    names = [str(name) for name in X] if isinstance(X, dict) else None
-    if reset:
-        return Modalities(items, names)
-    fitted = estimator.modality_names_
-    if names is None and len(items) == len(fitted):
-        names = fitted
-    if items and all(item is None for item in items):
+    names = tuple(map(str, X)) if isinstance(X, dict) else None
+    if any(hasattr(item, "columns") for item in items):
+        return Parts(items, names)  # names of columns are read once the items are checked
+    return Parts(items, names, tuple(() if item is None else None for item in items))
+
+
+def _read_deep_frame(X, reading):
+    """Cut a DataFrame with two-level columns; raw modalities stay DataFrames."""
+    _refuse_cut(X, reading)
+    if reading.is_raw:
+        top = X.columns.get_level_values(0)
+        frames = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
+        return _read_collection(frames, reading)
+    modalities, blocks = Modalities.from_frame(X), {}
+    for name, column in X.columns:
+        blocks.setdefault(name, []).append(str(column))
+    return Parts(modalities, modalities.names, tuple(map(tuple, blocks.values())))
+
+
+def _refuse_cut(X, reading):
+    if reading.cut is not None:
         raise ValueError(
-            f"All {len(items)} modalities are None; transform needs at least one of {fitted}."
+            f"modalities={reading.cut!r} says how to cut a 2-D array, but X comes as "
+            f"{type(X).__name__} of separate arrays already; leave modalities=None."
         )
-    # A sparse matrix has no len.
-    first = next((item for item in items if item is not None), ())
-    length = first.shape[0] if hasattr(first, "shape") else len(first)
-    shapes = dict(zip(fitted, estimator._row_shapes, strict=True))
-    is_sparse = dict(zip(fitted, estimator._is_sparse, strict=True))
-    for m, item in enumerate(items):
-        if item is None:
-            shape = shapes.get(names[m], (1,)) if names else (1,)
-            if names and is_sparse.get(names[m]):
-                items[m] = absent_rows(length, *shape)
-                continue
-            # One number in memory, however many rows. 1-D items hold objects, which None replaces.
-            items[m] = np.broadcast_to(np.nan if shape else None, (length, *shape))
-    return Modalities(items, names)
 
 
-def from_matrix(estimator, X, reset):
-    """Cut a 2-D array, or take it as the only modality."""
-    _refuse_other_forms(X)
-    _refuse_list_of_vectors(X)
-    cut = estimator.modalities
-    columns = list(X.columns) if hasattr(X, "columns") else None
-    matrix = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        dtype=[np.float64, np.float32],
-        # A row of NaN in the only modality would be a sample without any.
-        ensure_all_finite=True if cut is None else "allow-nan",
-        ensure_min_samples=2 if reset else 1,
-    )
-    return Modalities([matrix] if cut is None else _cut(matrix, cut, columns))
-
-
-def _cut(matrix, cut, columns):
-    """Cut a matrix by widths, slices, or lists of columns."""
-    cut = cut.tolist() if isinstance(cut, np.ndarray) else cut
-    named = isinstance(cut, dict)
-    parts = list(cut.values()) if named else cut
-    if not isinstance(parts, list | tuple) or not parts or not _are_parts(parts):
-        raise ValueError(
-            f"modalities must be a list or dict of widths, slices or lists of columns, got {cut!r}."
-        )
-    if is_index(parts[0]):
-        if sum(parts) != matrix.shape[1] or min(parts) < 1:
-            raise ValueError(
-                f"modalities={cut!r} are widths that sum to {sum(parts)}, but X has "
-                f"{matrix.shape[1]} columns; positive widths must add up to it."
-            )
-        ends = np.cumsum(parts)
-        parts = [slice(end - width, end) for end, width in zip(ends, parts, strict=True)]
-    names = list(cut) if named else [f"modality{m}" for m in range(len(parts))]
-    arrays = {}
-    for name, part in zip(names, parts, strict=True):
-        if not isinstance(part, slice):
-            part = [_column(column, columns, name) for column in part]
-        elif (part.stop or 0) > matrix.shape[1]:
-            # numpy would silently take what there is.
-            raise ValueError(
-                f"modalities: '{name}' asks for columns {part.start or 0} to {part.stop} of X, "
-                f"which has {matrix.shape[1]} feature(s)."
-            )
-        try:
-            arrays[name] = matrix[:, part]
-        except IndexError as exc:
-            raise ValueError(
-                f"modalities: '{name}' asks for columns {part} of X, which has {matrix.shape[1]} "
-                f"feature(s): {exc}"
-            ) from exc
-        if not arrays[name].shape[1]:
-            raise ValueError(
-                f"modalities: '{name}' gets no column of X, which has {matrix.shape[1]} feature(s)."
-            )
-    return arrays
-
-
-def _are_parts(parts):
-    """Whether all parts are widths, or all are slices or collections of columns."""
-    if all(is_index(part) for part in parts):
-        return True
-    return all(isinstance(p, slice) or (np.iterable(p) and not isinstance(p, str)) for p in parts)
-
-
-def _column(column, columns, name):
-    """Position of a column that is given by name or position."""
-    if not isinstance(column, str):
-        return column
-    if columns is None:
-        raise ValueError(
-            f"modalities: '{name}' names the column '{column}', but X has no column names; pass a "
-            "DataFrame, or positions."
-        )
-    if column not in columns:
-        close = difflib.get_close_matches(column, [str(c) for c in columns], n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"modalities: '{name}' names the column '{column}', not in X.{hint}")
-    return columns.index(column)
-
-
-def is_collection(X):
-    """Whether X is a list, tuple or dict of arrays rather than the rows of one array."""
+def is_collection(X: Any) -> bool:
+    """Return whether X is a list, tuple or dict of arrays, not the rows of one array."""
     # scipy's dok_array is a dict, too.
     if sparse.issparse(X):
         return False
@@ -149,7 +160,7 @@ def _n_axes(item):
 
 
 def _is_raw_vector(item):
-    """Whether an item is a list of texts or objects, thus a modality and not a row."""
+    """Return whether an item is a list of texts or objects, thus a modality and not a row."""
     if _n_axes(item) != 1:
         return False
     try:
@@ -158,8 +169,101 @@ def _is_raw_vector(item):
         return False
 
 
+# ---------------------------------------------------------------- one matrix
+
+
+def _read_matrix(X, reading):
+    """Cut a matrix into modalities, or take it as the only one."""
+    if reading.is_raw:
+        item = X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)
+        return Parts([item], None)
+    _refuse_other_forms(X)
+    _refuse_list_of_vectors(X)
+    holder = _holder(reading.caller, reading.flat)
+    columns = list(X.columns) if hasattr(X, "columns") else None
+    matrix = validate_data(
+        holder,
+        X,
+        reset=reading.flat is None,
+        dtype=[np.float64, np.float32],
+        # A row of NaN in the only modality would be a sample without any.
+        ensure_all_finite=True if reading.cut is None else "allow-nan",
+        ensure_min_samples=2 if reading.flat is None else 1,
+    )
+    flat = Flat(matrix.shape[1], _known_names(holder))
+    if reading.cut is None:
+        return Parts([matrix], None, (None,), flat)
+    parts = _cut(matrix, reading.cut, columns)
+    return Parts(list(parts.values()), tuple(map(str, parts)), (None,) * len(parts), flat)
+
+
+def _cut(matrix, cut, columns):
+    """Cut a matrix by widths, slices, or lists of columns."""
+    cut = cut.tolist() if isinstance(cut, np.ndarray) else cut
+    named = isinstance(cut, dict)
+    parts = list(cut.values()) if named else cut
+    if not isinstance(parts, list | tuple) or not parts or not _are_parts(parts):
+        raise ValueError(
+            f"modalities must be a list or dict of widths, slices or lists of columns, got {cut!r}."
+        )
+    if is_integer(parts[0]):
+        if sum(parts) != matrix.shape[1] or min(parts) < 1:
+            raise ValueError(
+                f"modalities={cut!r} are widths that sum to {sum(parts)}, but X has "
+                f"{matrix.shape[1]} columns; positive widths must add up to it."
+            )
+        ends = np.cumsum(parts)
+        parts = [slice(end - width, end) for end, width in zip(ends, parts, strict=True)]
+    names = list(cut) if named else [f"modality{m}" for m in range(len(parts))]
+    arrays = {}
+    for name, part in zip(names, parts, strict=True):
+        if not isinstance(part, slice):
+            part = [_column(column, columns, name) for column in part]
+        elif (part.stop or 0) > matrix.shape[1]:
+            # numpy would silently take what there is.
+            raise ValueError(
+                f"modalities: '{name}' takes columns {part.start or 0} to {part.stop} of X, "
+                f"which has {matrix.shape[1]} feature(s)."
+            )
+        try:
+            arrays[name] = matrix[:, part]
+        except IndexError as exc:
+            raise ValueError(
+                f"modalities: '{name}' takes columns {part} of X, which has {matrix.shape[1]} "
+                f"feature(s): {exc}"
+            ) from exc
+        if not arrays[name].shape[1]:
+            raise ValueError(
+                f"modalities: '{name}' takes no column of X, which has {matrix.shape[1]} "
+                "feature(s)."
+            )
+    return arrays
+
+
+def _are_parts(parts):
+    """Return whether all parts are widths, or all are slices or collections of columns."""
+    if all(is_integer(part) for part in parts):
+        return True
+    return all(isinstance(p, slice) or (np.iterable(p) and not isinstance(p, str)) for p in parts)
+
+
+def _column(column, columns, name):
+    """Return the position of a column that is given by name or position."""
+    if not isinstance(column, str):
+        return column
+    if columns is None:
+        raise ValueError(
+            f"modalities: '{name}' names the column '{column}', but X has no column names; pass a "
+            "DataFrame, or positions."
+        )
+    if column not in columns:
+        hint = did_you_mean(column, columns)
+        raise ValueError(f"modalities: '{name}' names the column '{column}', not in X.{hint}")
+    return columns.index(column)
+
+
 def _refuse_other_forms(X):
-    """Say what X may be, where it is nothing of it; numpy's messages would mislead."""
+    """Refuse what is neither modalities nor a matrix; numpy's messages would mislead."""
     is_array = hasattr(X, "shape") or hasattr(X, "__array__")
     if not is_array and not isinstance(X, list | tuple):
         raise TypeError(
@@ -168,19 +272,19 @@ def _refuse_other_forms(X):
         )
     if sparse.issparse(X):
         raise TypeError(
-            f"X is a {type(X).__name__} of shape {X.shape} alone. Sparse data are taken as "
+            f"X is a {type(X).__name__} of shape {X.shape} on its own. Sparse data are taken as "
             "modalities of a list or dict: pass [X], or its parts as {'text': X[:, :100], ...}; or "
             "use X.toarray()."
         )
     if len(getattr(X, "shape", ())) > 2:
         raise ValueError(
-            f"X is one array of shape {tuple(X.shape)}, but has to be 2-D where it is alone. Pass "
+            f"X is one array of shape {tuple(X.shape)}, but must be 2-D on its own. Pass "
             "[X] if it is one modality, and list(X) if its first axis counts modalities."
         )
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(
             "X is a masked array, whose mask would be lost. Impute it, or fill the rows of samples "
-            "that lack a modality with NaN: X.astype(float).filled(np.nan)."
+            "without the modality with NaN: X.astype(float).filled(np.nan)."
         )
 
 
@@ -198,47 +302,83 @@ def _refuse_list_of_vectors(X):
         )
 
 
-def keep_index(estimator, Z, X):
-    """Give the output the index that all DataFrames among the modalities share.
+# ---------------------------------------------------------------- names of columns
+
+
+def column_names(items: Any) -> tuple:
+    """Return names of the columns of each item, as scikit-learn reads them.
 
     Parameters
     ----------
-    estimator : estimator
-        Knows from `set_output` whether a DataFrame is wanted.
-    Z : ndarray of shape (n_samples, n_features_out)
-        What it returns for `X`.
-    X : list, dict, Modalities, DataFrame or array
-        Its input. scikit-learn itself keeps the index of a DataFrame.
+    items : sequence of array or None
+        The modalities as they came.
 
     Returns
     -------
-    Z : ndarray or DataFrame
-        A DataFrame if one is wanted and there is an index to keep.
+    names : tuple
+        One entry per item: a tuple of str, None if it has no names, or an empty tuple if the item
+        is None.
     """
-    wanted = _get_output_config("transform", estimator)["dense"] == "pandas"
-    if not wanted or not (isinstance(X, Modalities) or is_collection(X)):
-        return Z
-    indices = [item.index for item in items_of(X) if hasattr(item, "iloc")]
-    if not indices or not all(indices[0].equals(index) for index in indices[1:]):
-        return Z
+    return tuple(
+        _learned_names(item) if hasattr(item, "columns") else () if item is None else None
+        for item in items
+    )
+
+
+def _learned_names(frame):
+    holder = _holder("Columns")
+    validate_data(holder, frame, reset=True, skip_check_array=True)
+    return _known_names(holder)
+
+
+def compare_columns(expected: Flat, got: Any, caller: str) -> None:
+    """Raise or warn as scikit-learn does if the names of columns differ from those seen in fit.
+
+    Parameters
+    ----------
+    expected : Flat
+        Columns seen in fit.
+    got : sequence of str
+        Names of the columns now.
+    caller : str
+        Class of the estimator, for messages.
+    """
     import pandas as pd
 
-    return pd.DataFrame(Z, index=indices[0])
+    holder = _holder(caller, expected)
+    validate_data(holder, pd.DataFrame(columns=list(got)), reset=False, skip_check_array=True)
 
 
-def items_of(X):
-    """The arrays of a list, dict or `Modalities`, some of which may be None."""
-    if isinstance(X, Modalities):
-        return X.arrays
-    return list(X.values() if isinstance(X, dict) else X)
+def _holder(caller, flat=None):
+    holder = type(caller, (BaseEstimator,), {})()
+    if flat is not None:
+        holder.n_features_in_ = flat.n_features
+        if flat.names is not None:
+            holder.feature_names_in_ = np.asarray(flat.names, dtype=object)
+    return holder
 
 
-def plain_tensor(X):
-    """A torch tensor as a numpy array, everything else as it is."""
+def _known_names(holder):
+    names = getattr(holder, "feature_names_in_", None)
+    return None if names is None else tuple(map(str, names))
+
+
+def plain_tensor(X: Any) -> Any:
+    """Return a torch tensor as a numpy array, everything else as it is."""
     if hasattr(X, "detach") and hasattr(X, "cpu"):
         return X.detach().cpu().numpy()
     return X
 
 
-def is_frame(X):
+def is_frame(X: Any) -> bool:
+    """Return whether X is a DataFrame of pandas."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+#: Every form of input, one row per form; the first one that accepts the data reads them.
+FORMS = [
+    Form(lambda X: isinstance(X, Modalities), _read_modalities),
+    Form(lambda X: is_frame(X) and X.columns.nlevels > 1, _read_deep_frame),
+    Form(is_collection, _read_collection),
+    Form(lambda X: True, _read_matrix),
+]

@@ -1,31 +1,31 @@
-"""The container: rows are samples, columns are modalities."""
+"""The container: rows are samples, columns are modalities; and what one item of it may be."""
 
-import difflib
+from __future__ import annotations
+
 import html
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sized
 
 import numpy as np
 from scipy import sparse
 
-from skcentrobind._data.items import (
-    check_array,
-    check_lengths,
-    check_names,
-    describe,
-    find_absent,
-    is_raw,
-    to_numpy,
-)
+from skcentrobind._names import did_you_mean
 
 __all__ = ["Modalities"]
+
+# Kinds of dtype that hold numbers, and those that hold something to be encoded first.
+_NUMBERS, _RAW = "fiub", "OUSTmM"
+
+# Entries that `present` reads at a time, so that a memory map is never in memory as a whole.
+_CHUNK = 2**18
 
 
 class Modalities:
     """Arrays that describe the same samples: rows are samples, columns are modalities.
 
     Its length is the number of samples, so scikit-learn splits it over samples, where it would
-    split a list over the arrays. It cannot be changed; ``X[rows]`` and ``X[names]`` make new ones.
+    split a list over the arrays. It is immutable; ``X[rows]`` and ``X[names]`` make new ones.
 
     Parameters
     ----------
@@ -33,19 +33,25 @@ class Modalities:
         One array of shape (n_samples, ...) per modality; a dict brings the names. Numpy arrays
         with 2 or more dimensions, memory maps, CSR matrices and DataFrames are kept without a
         copy. Other sparse formats become CSR, nested lists and torch tensors become numpy
-        arrays, polars frames become DataFrames of pandas. Text and other objects may be 1-D, and
-        wait for `PerModality` to make numbers of them. A row of NaN in one array, or None in
-        place of an object, means that the sample lacks this modality.
+        arrays, polars frames become DataFrames of pandas. Text and other objects may be 1-D;
+        `PerModality` turns them into numbers. A row of NaN in one array, or None in place of an
+        object, marks the modality as missing for that sample.
     names : sequence of str of length n_modalities, default=None
         Names, converted with `str` if need be; ``"modality0"``, ``"modality1"``, ... if None.
+
+    Attributes
+    ----------
+    names : tuple of str of length n_modalities
+        Names of the modalities.
+    arrays : tuple of array of shape (n_samples, ...)
+        The items, in the order of `names`.
 
     Raises
     ------
     TypeError
         If `arrays` is not a list or dict of arrays, or `names` is not a list of names.
     ValueError
-        If lengths differ, an item is absent, empty, complex or of 1-D numbers, or names do not
-        fit.
+        If lengths differ, an item is None, empty, complex or 1-D numbers, or names do not fit.
 
     Examples
     --------
@@ -58,14 +64,33 @@ class Modalities:
     (6, 3)
     """
 
-    __slots__ = ("_arrays", "_names")
+    __slots__ = ("arrays", "names")
     ndim = 2
 
     def __init__(self, arrays, names=None):
         arrays, names = _unpack(arrays, names)
-        self._names = check_names(names, len(arrays))
-        self._arrays = tuple(map(check_array, arrays, self._names))
-        check_lengths(self._arrays, self._names)
+        names = check_names(names, len(arrays))
+        _fill(self, tuple(map(check_array, arrays, names)), names)
+        _check_lengths(self.arrays, names)
+
+    @classmethod
+    def from_checked(cls, arrays, names):
+        """Make a container of items that have passed all checks before.
+
+        Repeating the checks would cost more than a small batch.
+
+        Parameters
+        ----------
+        arrays : sequence of array of shape (n_samples, ...)
+            The items.
+        names : sequence of str
+            Their names.
+
+        Returns
+        -------
+        Modalities
+        """
+        return _fill(object.__new__(cls), tuple(arrays), tuple(names))
 
     @classmethod
     def from_frame(cls, df):
@@ -134,24 +159,14 @@ class Modalities:
         return pd.concat(frames, axis=1, names=["modality", "feature"])
 
     @property
-    def names(self):
-        """Names of the modalities, a tuple of str."""
-        return self._names
-
-    @property
-    def arrays(self):
-        """The arrays, a tuple in the order of `names`."""
-        return self._arrays
-
-    @property
     def n_modalities(self):
         """Number of modalities."""
-        return len(self._arrays)
+        return len(self.arrays)
 
     @property
     def n_features(self):
         """Number of features of each modality, a list; 64 for an (n, 8, 8) array, 1 for text."""
-        return [math.prod(item.shape[1:]) for item in self._arrays]
+        return [math.prod(item.shape[1:]) for item in self.arrays]
 
     @property
     def shape(self):
@@ -164,7 +179,7 @@ class Modalities:
 
         False where a whole row is NaN or None (sparse: where it stores entries and all are NaN).
         """
-        return np.column_stack([~find_absent(item) for item in self._arrays])
+        return np.column_stack([~find_missing(item) for item in self.arrays])
 
     def items(self):
         """Iterate over the modalities.
@@ -174,11 +189,11 @@ class Modalities:
         iterator of (str, array of shape (n_samples, ...))
             Pairs (name, array).
         """
-        return zip(self._names, self._arrays, strict=True)
+        return zip(self.names, self.arrays, strict=True)
 
     def __len__(self):
         """Return the number of samples."""
-        return self._arrays[0].shape[0]
+        return self.arrays[0].shape[0]
 
     def __getitem__(self, key):
         """Return the array of one name, or the Modalities of some rows or a list of names."""
@@ -190,19 +205,19 @@ class Modalities:
                 )
             key = key[0]
         if isinstance(key, str):
-            return self._arrays[self._position(key)]
+            return self.arrays[self._position(key)]
         rows = key if isinstance(key, slice) else np.asarray(key)
         if getattr(rows, "ndim", 0) == 1 and rows.size and isinstance(rows[0], str):
             columns = [self._position(name) for name in key]
-            names = check_names([self._names[i] for i in columns], len(columns))
-            return self._new([self._arrays[i] for i in columns], names)
+            names = check_names([self.names[i] for i in columns], len(columns))
+            return self.from_checked([self.arrays[i] for i in columns], names)
         rows = _check_rows(rows, len(self))
-        taken = [x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self._arrays]
-        return self._new(taken, self._names)
+        taken = [x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self.arrays]
+        return self.from_checked(taken, self.names)
 
     def __contains__(self, name):
         """Return whether a modality has this name."""
-        return isinstance(name, str) and name in self._names
+        return isinstance(name, str) and name in self.names
 
     def __iter__(self):
         """Refuse: len counts samples, so a loop over either would mislead."""
@@ -235,19 +250,33 @@ class Modalities:
         body = "".join(f"<tr>{row}</tr>" for row in cells)
         return f"<table><caption>Modalities: {len(self)} samples</caption>{body}</table>"
 
-    def _new(self, arrays, names):
-        # The arrays passed all checks before; to repeat them would cost more than a small batch.
-        new = object.__new__(type(self))
-        new._arrays, new._names = tuple(arrays), names
-        return new
+    def __setattr__(self, name, value):
+        """Refuse: other objects rely on the checks that the constructor has made."""
+        raise AttributeError(
+            f"Modalities are immutable, so {name!r} cannot be set: make new ones with "
+            "Modalities({**dict(X.items()), ...})."
+        )
+
+    def __getstate__(self):
+        """Return items and names."""
+        return self.arrays, self.names
+
+    def __setstate__(self, state):
+        """Fill in items and names."""
+        _fill(self, *state)
 
     def _position(self, name):
         if name in self:
-            return self._names.index(name)
+            return self.names.index(name)
         name = str(name)
-        close = difflib.get_close_matches(name, self._names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise KeyError(f"No modality named {name!r}, expected one of {list(self._names)}.{hint}")
+        hint = did_you_mean(name, self.names)
+        raise KeyError(f"No modality named {name!r}, expected one of {list(self.names)}.{hint}")
+
+
+def _fill(container, arrays, names):
+    object.__setattr__(container, "arrays", arrays)
+    object.__setattr__(container, "names", names)
+    return container
 
 
 def _unpack(arrays, names):
@@ -287,3 +316,185 @@ def _check_rows(rows, n_samples):
         # A slice keeps the row axis and the view.
         return slice(int(rows) % n_samples, int(rows) % n_samples + 1)
     return rows
+
+
+def check_names(names, n_modalities):
+    """Return the names as a tuple of distinct str, "modality0", ... for None."""
+    if names is None:
+        return tuple(f"modality{i}" for i in range(n_modalities))
+    if not isinstance(names, Sized) or isinstance(names, (str, bytes, set, frozenset)):
+        raise TypeError(f"Got names={names!r}, expected a list of {n_modalities} string(s).")
+    names = tuple(map(str, names))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if len(names) != n_modalities:
+        raise ValueError(
+            f"Got {len(names)} names {names} for {n_modalities} arrays, expected one per array."
+        )
+    if repeated or "" in names:
+        wrong = f"duplicate names: {repeated}" if repeated else "an empty name"
+        raise ValueError(f"Got {wrong}, in {names}. Give each array a name of its own.")
+    return names
+
+
+def check_array(array, name):
+    """Return `array` as a numpy array, CSR matrix or DataFrame, or say why it cannot be held."""
+    try:
+        array = _convert(array)
+        _check_dtypes(array, _NUMBERS + _RAW)
+        n_axes = 1 if is_raw(array) else 2
+        if array.ndim < n_axes or (sparse.issparse(array) and array.ndim > 2):
+            raise ValueError(
+                f"got {array.ndim}-D data of shape {array.shape}, expected (n_samples, n_features)."
+                " A list of 1-D arrays is rows, thus one modality: Modalities([np.asarray(X)]). "
+                "For one feature use .reshape(-1, 1), or df[[column]] on a DataFrame."
+            )
+        if 0 in array.shape:
+            what = "sample" if array.shape[0] == 0 else "feature"
+            raise ValueError(
+                f"got 0 {what}(s) (shape={array.shape}) while a minimum of 1 is required. Check "
+                "the selection that made it, or leave the modality out."
+            )
+    except ValueError as exc:
+        raise ValueError(f"Modality {name!r}: {exc}") from exc
+    return array
+
+
+def _convert(array):
+    if array is None:
+        raise ValueError(
+            "got None, expected an array. None is allowed only in an estimator's transform; leave "
+            "the modality out, or fill the rows of samples without it with NaN."
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(
+            "got a masked array, expected a plain one. Fill the rows of samples without the "
+            "modality with NaN: array.astype(float).filled(np.nan)."
+        )
+    if sparse.issparse(array):
+        return array.tocsr() if array.ndim == 2 else array
+    if type(array).__module__.partition(".")[0] == "polars":
+        array = _from_polars(array)
+    is_plain = isinstance(array, np.ndarray) and not isinstance(array, np.matrix)
+    if is_plain or hasattr(array, "columns"):
+        # numpy's strings of any length can hold missing values only as objects.
+        return array.astype(object) if is_plain and array.dtype.kind == "T" else array
+    try:
+        if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
+            return array.detach().cpu().numpy()
+        converted = np.asarray(array)
+        # numpy writes None and NaN among strings as words; as objects they stay what they are.
+        return converted if converted.dtype.kind not in "US" else np.array(array, dtype=object)
+    except (TypeError, ValueError, RuntimeError) as exc:
+        raise ValueError(
+            f"got a {type(array).__name__} that cannot become a numpy array: {exc} Rows need the "
+            "same number of features; a torch tensor must be dense, try .float()."
+        ) from exc
+
+
+def _from_polars(array):
+    """Return a polars DataFrame as one of pandas, without pyarrow, or a Series as an array."""
+    if not hasattr(array, "columns"):
+        return array.to_numpy() if hasattr(array, "to_numpy") else array
+    import pandas as pd
+
+    return pd.DataFrame({column: array[column].to_numpy() for column in array.columns})
+
+
+def _dtypes(array):
+    return list(array.dtypes) if hasattr(array, "columns") else [array.dtype]
+
+
+def is_raw(array):
+    """Return whether an item holds text, categories, dates or objects instead of numbers."""
+    return any(dtype.kind in _RAW for dtype in _dtypes(array))
+
+
+def check_numeric(array, name):
+    """Refuse an item that holds anything but numbers, and say what turns it into numbers."""
+    try:
+        _check_dtypes(array, _NUMBERS)
+    except ValueError as exc:
+        raise ValueError(f"Modality {name!r}: {exc}") from exc
+
+
+def _check_dtypes(array, kinds):
+    for i, dtype in enumerate(_dtypes(array)):
+        is_frame = hasattr(array, "columns")
+        got = f"got dtype {dtype}" + (f" in column {array.columns[i]!r}" if is_frame else "")
+        if dtype.kind == "c":
+            raise ValueError(
+                f"{got}, expected real numbers. Complex data not supported; use "
+                "np.hstack([X.real, X.imag])."
+            )
+        if dtype.kind not in kinds:
+            raise ValueError(
+                f"{got}, expected numbers. Encode it first: PerModality applies a transformer to "
+                "each modality, e.g. TfidfVectorizer and TruncatedSVD to text, OneHotEncoder to "
+                "categories; use .astype(float) if it holds numbers."
+            )
+
+
+def _check_lengths(arrays, names):
+    counts = Counter(array.shape[0] for array in arrays)
+    if len(counts) == 1:
+        return
+    hint = "Align the rows, and fill those of samples without the modality with NaN."
+    for n_samples, _ in counts.most_common():
+        odd = {k: a for k, a in zip(names, arrays, strict=True) if a.shape[0] != n_samples}
+        if all(array.ndim == 2 and array.shape[1] == n_samples for array in odd.values()):
+            hint = f"Is {' and '.join(map(repr, odd))} transposed? Rows are samples: pass its .T."
+            break
+    lengths = ", ".join(f"{k}: {a.shape[0]}" for k, a in zip(names, arrays, strict=True))
+    raise ValueError(f"All modalities need the same number of samples, got {lengths}. {hint}")
+
+
+def missing_rows(n_samples, width, dtype=np.float64):
+    """Return sparse rows for samples whose modality is missing: one stored NaN marks each."""
+    rows, columns = np.arange(n_samples), np.zeros(n_samples, dtype=int)
+    entries = np.full(n_samples, np.nan, dtype=dtype)
+    return sparse.csr_array((entries, (rows, columns)), shape=(n_samples, width))
+
+
+def find_missing(item):
+    """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
+    missing = np.zeros(item.shape[0], dtype=bool)
+    is_frame = hasattr(item, "iloc")
+    if not is_frame and item.dtype.kind in "OmM":
+        import pandas as pd
+
+        # It takes an object that is an array itself for one value.
+        return pd.isna(item).reshape(len(item), -1).all(axis=1)
+    if not is_frame and item.dtype.kind != "f":
+        return missing
+    if sparse.issparse(item):
+        nan_at = np.flatnonzero(np.isnan(item.data[: item.indptr[-1]]))
+        row_of = np.searchsorted(item.indptr, nan_at, side="right") - 1
+        n_nan = np.bincount(row_of, minlength=len(missing))
+        return (n_nan > 0) & (n_nan == np.diff(item.indptr))
+    # Only a row that begins with NaN can be all NaN, so most data is never read.
+    first = item.iloc[:, 0] if is_frame else item[(slice(None), *[0] * (item.ndim - 1))]
+    candidates = np.flatnonzero(first.isna() if is_frame else np.isnan(first))
+    step = max(1, _CHUNK // math.prod(item.shape[1:]))
+    for start in range(0, len(candidates), step):
+        rows = candidates[start : start + step]
+        is_nan = item.iloc[rows].isna().to_numpy() if is_frame else np.isnan(item[rows])
+        missing[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
+    return missing
+
+
+def to_numpy(frame):
+    """Return a numeric DataFrame as a writable array with contiguous rows."""
+    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        # pandas makes object of bool next to float; here numpy's promotion is wanted.
+        return np.array(frame.to_numpy(dtype=np.result_type(*frame.dtypes)), order="C")
+    return np.array(frame.to_numpy(dtype=np.float64, na_value=np.nan), order="C")
+
+
+def describe(item):
+    """Return features, dtype and kind of an item as text."""
+    is_frame = hasattr(item, "iloc")
+    dtypes = {str(dtype) for dtype in _dtypes(item)}
+    dense = "memmap" if isinstance(item, np.memmap) else "raw" if is_raw(item) else "dense"
+    kind = "sparse" if sparse.issparse(item) else "DataFrame" if is_frame else dense
+    features = " x ".join(map(str, item.shape[1:])) or "1-D"
+    return features, dtypes.pop() if len(dtypes) == 1 else "mixed", kind

@@ -1,6 +1,5 @@
 """Preprocessing of each modality by a transformer of its own."""
 
-import difflib
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,9 +17,10 @@ from skcentrobind._data.apply import (
     read_pairs,
     transform_present,
 )
-from skcentrobind._data.forms import from_collection, is_collection, is_frame, plain_tensor
+from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.modalities import Modalities
-from skcentrobind._data.schema import column_names, learn_layout, match_layout
+from skcentrobind._data.schema import Schema
+from skcentrobind._names import did_you_mean
 
 __all__ = ["PerModality"]
 
@@ -140,16 +140,18 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
             The modalities that are not dropped.
         """
         vars(self).pop("transformers_", None)
-        X, columns, _ = _to_modalities(self, X, reset=True)
+        parts = read(X, Reading(type(self).__name__, is_raw=True))
+        X = parts.modalities()
         chosen = self._choose(X.names)
-        learn_layout(self, X, columns)
+        schema = Schema.learn(X, parts)
         kept = [(name, item) for name, item in X.items() if not is_word(chosen[name], "drop")]
         tasks = [(chosen[name], name, item, y) for name, item in kept]
         done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
         Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
-        # What a modality looks like that nobody has at transform.
+        # The form of a modality that is missing in all samples of a transform.
         self._outputs = {name: item[:1] for name, item in Z.items()}
+        self._schema = schema
         self.transformers_ = [(name, fitted.get(name, "drop")) for name in X.names]
         return Z
 
@@ -167,8 +169,9 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
             The modalities that are not dropped; rows of NaN where a sample lacks one.
         """
         check_is_fitted(self)
-        X, columns, named = _to_modalities(self, X, reset=False)
-        X = match_layout(self, X, columns, named)
+        name, schema = type(self).__name__, self._schema
+        parts = read(X, Reading(name, flat=schema.flat, is_raw=True))
+        X = schema.match(parts, name, is_raw=True)
         kept = [(t, name) for name, t in self.transformers_ if not is_word(t, "drop")]
         done = Parallel(n_jobs=self.n_jobs)(
             delayed(transform_present)(transformer, name, X[name], self._outputs[name])
@@ -190,13 +193,14 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
             "modality/feature", with the names that the transformers give.
         """
         check_is_fitted(self)
-        columns = dict(zip(self.modality_names_, self.n_features_per_modality_, strict=True))
-        names = []
+        schema, names = self._schema, []
+        columns = dict(zip(schema.names, schema.columns, strict=True))
+        widths = dict(zip(schema.names, schema.n_features, strict=True))
         for name, transformer in self.transformers_:
             if is_word(transformer, "drop"):
                 continue
             if is_word(transformer, "passthrough"):
-                features = self._columns[name] or [f"x{i}" for i in range(columns[name])]
+                features = columns[name] or [f"x{i}" for i in range(widths[name])]
             elif hasattr(transformer, "get_feature_names_out"):
                 features = transformer.get_feature_names_out()
             else:
@@ -261,6 +265,33 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         return Bunch(**dict(self.transformers_))
 
     @property
+    def modality_names_(self):
+        """Names of the modalities seen in fit."""
+        return list(self._learned().names)
+
+    @property
+    def n_features_in_(self):
+        """Number of features of all modalities together."""
+        return self._learned().flat.n_features
+
+    @property
+    def n_features_per_modality_(self):
+        """Number of features of each modality."""
+        return self._learned().n_features
+
+    @property
+    def feature_names_in_(self):
+        """Names of the columns, if all modalities come from DataFrames."""
+        names = self._learned().flat.names
+        if names is None:
+            raise AttributeError("The data of fit had no feature names.")
+        return np.asarray(names, dtype=object)
+
+    def _learned(self):
+        check_is_fitted(self)
+        return self._schema
+
+    @property
     def _pairs(self):
         # Parameters are looked at before `fit` has checked them.
         try:
@@ -298,8 +329,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         self._validate_names([name for name, _ in pairs])
         unknown = [name for name, _ in pairs if name not in names]
         if unknown:
-            close = difflib.get_close_matches(unknown[0], names, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            hint = did_you_mean(unknown[0], names)
             raise ValueError(
                 f"transformers names the modality '{unknown[0]}', but those of X are "
                 f"{list(names)}.{hint}"
@@ -313,16 +343,3 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
                 'remainder="passthrough".'
             )
         return chosen
-
-
-def _to_modalities(estimator, X, reset):
-    """`Modalities`, names of columns by modality, and whether the user has named the modalities."""
-    X = plain_tensor(X)
-    if is_frame(X) and X.columns.nlevels > 1:
-        top = X.columns.get_level_values(0)
-        X = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
-    elif not (isinstance(X, Modalities) or is_collection(X)):
-        X = [X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)]
-    checked = from_collection(estimator, X, reset)
-    columns = dict(zip(checked.names, column_names(X), strict=True))
-    return checked, columns, isinstance(X, Modalities | dict)

@@ -1,84 +1,368 @@
-"""Names, columns and shapes of the modalities: what fit learns of them, transform compares."""
+"""Names, columns, shapes and values of the modalities: fit learns them, later data are compared."""
 
-import difflib
+from __future__ import annotations
+
 import math
 import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array
 
-from skcentrobind._data.forms import is_frame, items_of
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.forms import (
+    Flat,
+    Parts,
+    column_names,
+    compare_columns,
+    is_frame,
+    plain_tensor,
+)
+from skcentrobind._data.modalities import (
+    Modalities,
+    check_numeric,
+    find_missing,
+    missing_rows,
+)
+from skcentrobind._names import did_you_mean, position_of
+
+# Values looked at at a time when data are searched for NaN and infinity.
+_CHUNK_VALUES = 2**20
+
+# Encoders compute in float32.
+_LARGEST = np.finfo(np.float32).max
 
 
-def learn_layout(estimator, X, columns):
-    """Remember names, shapes and columns of the modalities.
+@dataclass(frozen=True)
+class Schema:
+    """What fit has learned about the form of the data.
 
     Parameters
     ----------
-    estimator : estimator
-        Learns `modality_names_`, `n_features_per_modality_` and, unless `columns` is None,
-        `n_features_in_` and, if all columns have names, `feature_names_in_`.
-    X : Modalities
-        Input of fit.
-    columns : dict or None
-        For each modality a list of str or None; None if scikit-learn has learned them.
+    names : tuple of str of length n_modalities
+        The modalities.
+    row_shapes : tuple of tuple of int
+        Shape of one row of each modality.
+    is_sparse : tuple of bool
+        Whether the modality came as a sparse matrix.
+    columns : tuple
+        Names of the columns of each modality, a tuple of str or None.
+    flat : Flat
+        Number and names of the columns of all modalities together, or of the matrix that was cut.
     """
-    estimator.modality_names_ = list(X.names)
-    estimator._row_shapes = [array.shape[1:] for array in X.arrays]
-    estimator._is_sparse = [sparse.issparse(array) for array in X.arrays]
-    estimator.n_features_per_modality_ = X.n_features
-    estimator._columns = columns or dict.fromkeys(X.names)
-    if columns is None:
-        return
-    validate_data(estimator, X, reset=True, skip_check_array=True)
-    if None not in columns.values():
-        labels = [label for name in X.names for label in _label(name, columns[name])]
-        estimator.feature_names_in_ = np.asarray(labels, dtype=object)
+
+    names: tuple[str, ...]
+    row_shapes: tuple[tuple[int, ...], ...]
+    is_sparse: tuple[bool, ...]
+    columns: tuple[tuple[str, ...] | None, ...]
+    flat: Flat
+
+    @classmethod
+    def learn(cls, modalities: Modalities, parts: Parts) -> Schema:
+        """Learn the form of the data of fit.
+
+        Parameters
+        ----------
+        modalities : Modalities
+            The data.
+        parts : Parts
+            The form in which they came.
+
+        Returns
+        -------
+        schema : Schema
+        """
+        names = modalities.names
+        columns = _columns(parts)
+        labels = None
+        if None not in columns:
+            pairs = zip(names, columns, strict=True)
+            labels = tuple(label for name, own in pairs for label in _labels(name, own))
+        row_shapes = tuple(tuple(array.shape[1:]) for array in modalities.arrays)
+        return cls(
+            names,
+            row_shapes,
+            tuple(sparse.issparse(array) for array in modalities.arrays),
+            columns,
+            parts.flat or Flat(sum(map(math.prod, row_shapes)), labels),
+        )
+
+    @property
+    def n_features(self) -> list[int]:
+        """Number of features of each modality."""
+        return [math.prod(shape) for shape in self.row_shapes]
+
+    def position(self, modality: Any) -> int:
+        """Return the position of a modality.
+
+        Parameters
+        ----------
+        modality : str or int
+            Its name or position, the latter also from the end.
+
+        Returns
+        -------
+        position : int
+            From 0 on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such modality.
+        """
+        position = position_of(modality, self.names)
+        if position is None:
+            raise ValueError(
+                f"modality must be a name or position of {list(self.names)}, got {modality!r}."
+                f"{did_you_mean(modality, self.names) if isinstance(modality, str) else ''}"
+            )
+        return position
+
+    def match(self, parts: Parts, caller: str, is_raw: bool = False) -> Modalities:
+        """Bring data into the order of fit, and compare names, columns and shapes.
+
+        Parameters
+        ----------
+        parts : Parts
+            The data; missing items are filled with NaN.
+        caller : str
+            Class of the estimator, for messages.
+        is_raw : bool, default=False
+            Whether text and categories are allowed.
+
+        Returns
+        -------
+        modalities : Modalities
+            In the order of fit.
+
+        Raises
+        ------
+        ValueError
+            If they differ from those of fit.
+        """
+        modalities = self._filled(parts)
+        if not is_raw:
+            check_numbers(modalities)
+        if len(modalities.arrays) != len(self.names):
+            raise ValueError(
+                f"X has {len(modalities.arrays)} modalities {list(modalities.names)}, but "
+                f"{caller} was fitted with {len(self.names)}: {list(self.names)}. Pass None for a "
+                "missing modality at transform. Note that scikit-learn's splitters "
+                "(GridSearchCV, cross_val_score, ...) cut a bare list over its modalities: wrap "
+                "it in Modalities(X)."
+            )
+        modalities = self._ordered(modalities, caller)
+        if parts.flat is None:
+            got = dict(zip(parts.names or self.names, _columns(parts), strict=True))
+            for name, expected in zip(self.names, self.columns, strict=True):
+                _compare(name, expected, got[name], caller)
+        self._check_shapes(modalities.arrays, self.names)
+        return modalities
+
+    def match_one(self, array: Any, position: int, caller: str) -> tuple[Any, np.ndarray]:
+        """Check rows of a single modality against those of fit.
+
+        Parameters
+        ----------
+        array : array-like of shape (n_samples, ...)
+            The rows.
+        position : int
+            The modality.
+        caller : str
+            Class of the estimator, for messages.
+
+        Returns
+        -------
+        array : ndarray or csr_array of shape (n_samples, ...)
+            The rows, ready to be prepared.
+        present : ndarray of bool of shape (n_samples,)
+            False for rows of NaN.
+        """
+        name = self.names[position]
+        single = Modalities([plain_tensor(array)], [name])
+        check_numeric(single.arrays[0], name)
+        _compare(name, self.columns[position], column_names([array])[0], caller)
+        self._check_shapes(single.arrays, (name,))
+        array = _plain_item(name, single.arrays[0], self.is_sparse[position])
+        present = ~find_missing(array)
+        _check_finite(name, array, present)
+        return array, present
+
+    def to_json(self) -> dict:
+        """Return what `json.dumps` takes and `from_json` turns back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict) -> Schema:
+        """Make a schema of what `to_json` has returned, also after it has been JSON.
+
+        Parameters
+        ----------
+        stored : dict
+            The fields; tuples may be lists.
+
+        Returns
+        -------
+        schema : Schema
+        """
+        width, labels = stored["flat"]
+        return cls(
+            tuple(map(str, stored["names"])),
+            tuple(tuple(map(int, shape)) for shape in stored["row_shapes"]),
+            tuple(map(bool, stored["is_sparse"])),
+            tuple(None if c is None else tuple(map(str, c)) for c in stored["columns"]),
+            Flat(int(width), None if labels is None else tuple(map(str, labels))),
+        )
+
+    def _filled(self, parts):
+        """Return the container of all items, with rows of NaN in place of None."""
+        items, names = parts[:2]
+        if isinstance(items, Modalities):
+            return items
+        if names is None and len(items) == len(self.names):
+            names = self.names
+        if items and all(item is None for item in items):
+            raise ValueError(
+                f"All {len(items)} modalities are None; transform needs at least one of "
+                f"{list(self.names)}."
+            )
+        # A sparse matrix has no len.
+        first = next((item for item in items if item is not None), ())
+        length = first.shape[0] if hasattr(first, "shape") else len(first)
+        if any(item is None for item in items):
+            items = [
+                self._missing_item(length, None if names is None else names[m])
+                if item is None
+                else item
+                for m, item in enumerate(items)
+            ]
+        return Modalities(items, names)
+
+    def _missing_item(self, length, name):
+        """Return an item in which all rows are missing."""
+        shape, is_sparse = (1,), False
+        if name in self.names:
+            m = self.names.index(name)
+            shape, is_sparse = self.row_shapes[m], self.is_sparse[m]
+        if is_sparse:
+            return missing_rows(length, *shape)
+        # One number in memory, however many rows. 1-D items hold objects, which None replaces.
+        return np.broadcast_to(np.nan if shape else None, (length, *shape))
+
+    def _ordered(self, modalities, caller):
+        unknown = [name for name in modalities.names if name not in self.names]
+        if unknown:
+            hint = did_you_mean(unknown[0], self.names)
+            raise ValueError(
+                f"X has modalities {list(modalities.names)}, but {caller} was fitted with "
+                f"{list(self.names)}: {unknown[0]!r} is none of them.{hint} Rename it, or pass a "
+                "plain list in the order of fit."
+            )
+        return modalities if modalities.names == self.names else modalities[list(self.names)]
+
+    def _check_shapes(self, arrays, names):
+        """Compare the shapes of rows with those seen in fit."""
+        expected = dict(zip(self.names, self.row_shapes, strict=True))
+        for name, array in zip(names, arrays, strict=True):
+            shape = tuple(array.shape[1:])
+            if shape == expected[name]:
+                continue
+            fits = [other for other in names if expected[other] == shape]
+            hint = f" It has the shape of '{fits[0]}': are modalities swapped?" if fits else ""
+            raise ValueError(
+                f"Modality '{name}' has {_features(shape)}, but was fitted with "
+                f"{_features(expected[name])}.{hint}"
+            )
 
 
-def match_layout(estimator, X, columns, named):
-    """Bring `Modalities` into the fitted order and compare names, columns and shapes.
+def checked(
+    modalities: Modalities, schema: Schema, is_fit: bool = False
+) -> tuple[Modalities, np.ndarray]:
+    """Check the values of data that match a schema.
 
     Parameters
     ----------
-    estimator : fitted estimator
-        Knows what `learn_layout` stored.
-    X : Modalities
-        Input of transform.
-    columns : dict or None
-        For each modality a list of str or None; None if scikit-learn has compared them.
-    named : bool
-        Whether the names of `X` come from the user, or only its order counts.
+    modalities : Modalities
+        Items of numbers.
+    schema : Schema
+        Says which of them are sparse.
+    is_fit : bool, default=False
+        Whether encoders are to learn from them.
 
     Returns
     -------
-    X : Modalities
-        In the fitted order.
+    modalities : Modalities
+        Dense arrays and CSR matrices, finite but for missing rows, which are NaN.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which sample has which modality; every sample has one.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite, a row partly NaN, or a sample or a modality has no data.
     """
-    X = _match_names(estimator, X, named)
-    for name, got in (columns or {}).items():
-        check_columns(estimator, name, got)
-    check_shapes(X, estimator.modality_names_, estimator._row_shapes)
-    return X
+    pairs = zip(schema.names, modalities.arrays, schema.is_sparse, strict=True)
+    arrays = [_plain_item(*pair) for pair in pairs]
+    present = np.column_stack([~find_missing(array) for array in arrays])
+    n_samples = len(present)
+    for name, array, here in zip(schema.names, arrays, present.T, strict=True):
+        if array.dtype.kind == "f":
+            _check_finite(name, array, here)
+        if is_fit and here.sum() < 2:
+            raise ValueError(
+                f"Modality '{name}' is present in {here.sum()} of {n_samples} samples, but at "
+                "least 2 are needed to learn its encoder; leave the modality out, or let "
+                "cross-validation shuffle the rows."
+            )
+    empty = np.flatnonzero(~present.any(axis=1))
+    if len(empty):
+        raise ValueError(
+            f"{len(empty)} of {n_samples} samples have no modality at all (only NaN), for example "
+            f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
+        )
+    if any(new is not old for new, old in zip(arrays, modalities.arrays, strict=True)):
+        modalities = Modalities.from_checked(arrays, schema.names)
+    return modalities, present
 
 
-def check_columns(estimator, name, got):
-    """Compare the columns of one modality with those seen in fit, if both have names.
+def check_numbers(modalities: Modalities) -> None:
+    """Refuse items that hold anything but numbers."""
+    for name, array in zip(modalities.names, modalities.arrays, strict=True):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            check_numeric(array, name)
+
+
+def check_enough_samples(modalities: Modalities, caller: str) -> None:
+    """Refuse a single sample.
 
     Parameters
     ----------
-    estimator : fitted estimator
-        Knows what `learn_layout` stored.
-    name : str
-        The modality.
-    got : list of str or None
-        Names of its columns; an empty list if it is absent.
+    modalities : Modalities
+        The data.
+    caller : str
+        Method or class that needs two, for the message.
     """
-    expected = estimator._columns[name]
-    if got == [] or got == expected:
+    n_samples = modalities.arrays[0].shape[0]
+    if n_samples < 2:
+        raise ValueError(
+            f"Found Modalities with {n_samples} sample(s) while a minimum of 2 is required by "
+            f"{caller}, which compares samples with one another."
+        )
+
+
+def _columns(parts):
+    """Return the names of the columns of the items, as they came."""
+    if parts.columns is not None:
+        return parts.columns
+    items = parts.items
+    return column_names(items.arrays if isinstance(items, Modalities) else items)
+
+
+def _compare(name, expected, got, caller):
+    """Compare the columns of one modality with those seen in fit, if both have names."""
+    if got in ((), expected):
         return
     if expected is None or got is None:
         state = (
@@ -86,100 +370,91 @@ def check_columns(estimator, name, got):
             if expected is None
             else "does not have valid feature names, but {} was fitted with feature names"
         )
-        warnings.warn(
-            f"Modality '{name}' {state.format(type(estimator).__name__)}", UserWarning, stacklevel=2
-        )
+        warnings.warn(f"Modality '{name}' {state.format(caller)}", UserWarning, stacklevel=2)
         return
+    labels = _labels(name, expected)
     try:
-        compare_columns(_label(name, expected), _label(name, got))
+        compare_columns(Flat(len(labels), tuple(labels)), _labels(name, got), caller)
     except ValueError as exc:
         raise ValueError(f"Modality '{name}': {exc}") from None
 
 
-def _label(name, columns):
+def _labels(name: str, columns: Sequence[str]) -> list[str]:
     return [f"{name}/{column}" for column in columns]
-
-
-def _match_names(estimator, X, named):
-    names = estimator.modality_names_
-    if X.n_modalities != len(names):
-        raise ValueError(
-            f"X has {X.n_modalities} modalities {list(X.names)}, but "
-            f"{type(estimator).__name__} was fitted with {len(names)}: {names}. Pass None for an "
-            "absent modality at transform. Note that scikit-learn's splitters (GridSearchCV, "
-            "cross_val_score, ...) cut a bare list over its modalities: wrap it in Modalities(X)."
-        )
-    if named:
-        unknown = [name for name in X.names if name not in names]
-        if unknown:
-            close = difflib.get_close_matches(unknown[0], names, n=1)
-            hint = f" Did you mean '{close[0]}' for '{unknown[0]}'?" if close else ""
-            raise ValueError(
-                f"X has modalities {list(X.names)}, but {type(estimator).__name__} was fitted "
-                f"with {names}.{hint} Rename them, or pass a plain list in the fitted order."
-            )
-        return X[names]
-    return Modalities(X.arrays, names)
-
-
-def check_shapes(X, names, expected):
-    """Compare the shapes of rows with those seen in fit, `expected`, one a modality."""
-    for name, array, shape in zip(names, X.arrays, expected, strict=False):
-        if array.shape[1:] == shape:
-            continue
-        fits = [other for other, s in zip(names, expected, strict=False) if s == array.shape[1:]]
-        hint = f" It has the shape of '{fits[0]}': are modalities swapped?" if fits else ""
-        raise ValueError(
-            f"Modality '{name}' has {_features(array.shape[1:])}, but was fitted with "
-            f"{_features(shape)}.{hint}"
-        )
 
 
 def _features(shape):
     if not shape:
-        return "one object a row"
+        return "one object per row"
     if len(shape) == 1:
         return f"{shape[0]} features"
     return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
-class _Columns(BaseEstimator):
-    """Learns and compares names of columns, as every estimator does."""
+def _plain_item(name, array, wants_sparse):
+    """Return a numeric array, CSR where the modality was sparse in fit."""
+    if not isinstance(array, np.ndarray) and is_frame(array):
+        if hasattr(array, "sparse"):
+            raise TypeError(
+                f"Modality '{name}' is a DataFrame of sparse columns. Pass it as a matrix, "
+                "df.sparse.to_coo(), which stays sparse, or as df.sparse.to_dense()."
+            )
+        array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
+    if sparse.issparse(array) and not wants_sparse:
+        raise TypeError(
+            f"Modality '{name}' is a sparse matrix, but was dense in fit. Use .toarray(), or "
+            "fit on a sparse matrix."
+        )
+    if wants_sparse:
+        if not sparse.issparse(array):
+            # Once its zeros are gone, a NaN among them would be all that the row has.
+            _check_finite(name, array, ~find_missing(array))
+        array = sparse.csr_array(array)
+        if not array.has_canonical_format:
+            # In a copy, since the matrix is the user's.
+            array = array.copy()
+            array.sum_duplicates()
+    return array
 
 
-def column_names(X):
-    """Names of the columns of each modality, as far as there are any.
-
-    Parameters
-    ----------
-    X : Modalities, dict, list or DataFrame with two-level columns
-        The modalities as they came, where an item may be None.
-
-    Returns
-    -------
-    names : list
-        One entry a modality, in the order of `X`: a list of str, None if it has no names, or an
-        empty list if the modality is absent.
-    """
-    if is_frame(X):
-        blocks = {}
-        for name, column in X.columns:
-            blocks.setdefault(name, []).append(str(column))
-        return list(blocks.values())
-    names = []
-    for item in items_of(X):
-        holder = _Columns()
-        if hasattr(item, "columns"):
-            validate_data(holder, item, reset=True, skip_check_array=True)
-        known = getattr(holder, "feature_names_in_", [] if item is None else None)
-        names.append(known if known is None else [str(column) for column in known])
-    return names
+def _check_finite(name, array, present):
+    """Refuse infinities, and NaN in rows that are present."""
+    if array.dtype.kind != "f":
+        return
+    if sparse.issparse(array):
+        # Stored entries one below the other, each present if its row is.
+        row_of = np.arange(len(present)).repeat(np.diff(array.indptr))
+        bad = np.flatnonzero(~(np.abs(array.data) <= _LARGEST) & present[row_of])
+        if len(bad):
+            row = row_of[bad[0]]
+            _refuse_row(name, array.data[row_of == row], row)
+        return
+    step = max(1, _CHUNK_VALUES // math.prod(array.shape[1:]))
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        # False where a value is NaN, too.
+        if block.min() >= -_LARGEST and block.max() <= _LARGEST:
+            continue
+        block = block.reshape(len(block), -1)[present[start : start + step]]
+        bad = ~(np.abs(block) <= _LARGEST)
+        if not bad.any():
+            continue
+        within = int(np.flatnonzero(bad.any(axis=1))[0])
+        row = start + int(np.flatnonzero(present[start : start + step])[within])
+        _refuse_row(name, block[within], row)
 
 
-def compare_columns(expected, got):
-    """Raise scikit-learn's own error if names of columns differ from those seen in fit."""
-    import pandas as pd
-
-    holder = _Columns()
-    validate_data(holder, pd.DataFrame(columns=expected), reset=True, skip_check_array=True)
-    validate_data(holder, pd.DataFrame(columns=got), reset=False, skip_check_array=True)
+def _refuse_row(name, values, row):
+    """Say what is wrong with the values of a row, of which some are NaN or too large."""
+    bad = ~(np.abs(values) <= _LARGEST)
+    if not np.isnan(values).any():
+        raise ValueError(
+            f"Modality '{name}' contains infinity or a value too large for float32, first in "
+            f"row {row}. Clip or rescale it, or mark the modality as missing for this sample "
+            "by a row of NaN."
+        )
+    raise ValueError(
+        f"Modality '{name}' contains NaN in {int(bad.sum())} of {len(values)} "
+        f"values of row {row}. A whole row of NaN marks a missing modality; a "
+        "partly missing row must be imputed first, for example with SimpleImputer."
+    )

@@ -1,27 +1,104 @@
-"""Encoders: one function from features to the shared space for every modality.
+"""Built-in encoders: one function per modality from prepared rows to the shared space.
 
-Modalities whose encoders have the same form share one `EncoderBank`, which runs all of them in
-batched matrix products. A user's own module is wrapped on its own. Both are *groups*: they know
-their `members` (positions of modalities), map one input tensor to unit-length embeddings of all
-members, and can `encode` one member alone.
+Modalities with the same kind of encoder share a *bank*, which runs all of them in batched matrix
+products. To add a kind, derive from `Bank` or one of its subclasses and add a row to `ENCODERS`.
 """
 
-import copy
+from __future__ import annotations
+
 import math
+import threading
 from itertools import pairwise
 
+import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 
-from skcentrobind._encoders.layers import Perceptrons
-from skcentrobind._encoders.sparse import to_dense
-from skcentrobind._ops import unit_rows
+from skcentrobind._data.statistics import generalized_cca, prepare_rows, prepare_sparse
+from skcentrobind._encoders.sparse import SparseRows, to_dense
+from skcentrobind._ops import product, unit_rows
 
-BUILT_IN = ("residual", "mlp", "linear", "identity")
+# The eigenvectors of this many rows take two seconds, dense rows of this many values 64 MB.
+_MAX_ROWS, _MAX_VALUES = 2_000, 2**23
+
+# What remains of the random draw in components that the rows do not determine. At zero they would
+# stay there for ever, since their gradient is zero, too; at full length they would drown the others
+# in the cosine.
+_RANDOM_SHARE = 0.03
+
+# The number of BLAS threads is one of the process: fits in several threads, each of which limits
+# and restores it, would undo each other's limit.
+_ALONE = threading.Lock()
 
 
-class EncoderBank(nn.Module):
-    """Residual, MLP or linear encoders of several modalities in common tensors.
+class Bank(nn.Module):
+    """Base class of the banks: encoders of several modalities in common tensors.
+
+    Parameters
+    ----------
+    members : sequence of int
+        Positions of the modalities.
+    n_features : sequence of int
+        Their widths.
+
+    Attributes
+    ----------
+    standardizes : bool
+        Whether rows are standardised before they are encoded.
+    keeps_width : bool
+        Whether embeddings are as wide as the rows, so that there is no room for a second head.
+    has_linear_part : bool
+        Whether `start_linear_part` can set columns of a linear map.
+    product_dtype : torch.dtype or None
+        Type in which layers compute; None means that of the weights.
+    """
+
+    standardizes = True
+    keeps_width = False
+    has_linear_part = False
+    product_dtype = None
+
+    def __init__(self, members, n_features):
+        super().__init__()
+        self.members = tuple(members)
+        self.n_features = list(n_features)
+
+    def forward(self, x):
+        """Encode (batch, sum of n_features) to (n_members, batch, n_components)."""
+        parts = to_dense(x).flatten(1).split(self.n_features, dim=1)
+        return torch.stack([self.encode(k, part) for k, part in enumerate(parts)])
+
+    def encode(self, k, x):
+        """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
+        raise TypeError(f"{type(self).__name__} must implement encode(k, x).")
+
+    def member_parameters(self, k):
+        """Return the tensors of member k, as views that share memory with the bank."""
+        return []
+
+    def write(self, graph, x, k):
+        """Add the encoder of member k to an ONNX graph, up to the scaling to unit length.
+
+        Parameters
+        ----------
+        graph : Graph
+            See `skcentrobind._persistence.onnx`.
+        x : str
+            Name of the prepared rows.
+        k : int
+            Position among the members.
+
+        Returns
+        -------
+        out : str
+            Name of the output.
+        """
+        raise ValueError(f"{type(self).__name__} cannot be exported to ONNX.")
+
+
+class Residual(Bank):
+    """z = unit(W x + MLP(x)), where the last layer of the MLP starts at zero.
 
     Parameters
     ----------
@@ -30,58 +107,87 @@ class EncoderBank(nn.Module):
     n_features : sequence of int
         Their widths.
     n_components : int
-        Width of the shared space.
-    kind : {"residual", "mlp", "linear"}
-        Form of the encoders.
+        Width of the shared space, both heads together.
     hidden_layer_sizes : tuple of int
         Widths of the hidden layers.
     generator : torch.Generator
         Source of the initial weights.
     """
 
-    product_dtype = None  # that of the rows, or torch.bfloat16
+    has_linear_part = True
+    starts_linear = True
 
-    def __init__(self, members, n_features, n_components, kind, hidden_layer_sizes, generator):
-        super().__init__()
-        hidden = () if kind == "linear" else tuple(hidden_layer_sizes)
-        self.members = tuple(members)
-        self.n_features = list(n_features)
+    def __init__(self, members, n_features, n_components, hidden_layer_sizes, generator):
+        super().__init__(members, n_features)
+        hidden = tuple(hidden_layer_sizes)
         self.n_hidden = hidden[0] if hidden else 0
-        self.has_linear_part = kind != "mlp" or not hidden
+        self.has_linear_part = self.has_linear_part or not hidden
         n_first = self.n_hidden + (n_components if self.has_linear_part else 0)
         n_members = len(self.members)
 
         # The first layers of all members stand below one another; their columns are the hidden
         # units, then the linear part, so that one product per member yields both.
-        first = [_uniform((d, n_first), d, generator) for d in n_features]
-        bias = [_uniform((1, n_first), d, generator) for d in n_features]
+        first = [uniform((d, n_first), d, generator) for d in n_features]
+        bias = [uniform((1, n_first), d, generator) for d in n_features]
         self.first_weight = nn.Parameter(torch.cat(first))  # (sum of n_features, n_first)
         self.first_bias = nn.Parameter(torch.stack(bias))  # (n_members, 1, n_first)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         sizes = (*hidden, n_components) if hidden else ()
         for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-            weight = _uniform((n_members, fan_in, fan_out), fan_in, generator)
-            bias = _uniform((n_members, 1, fan_out), fan_in, generator)
-            if kind == "residual" and i == len(sizes) - 2:
-                # z = W x + MLP(x) starts as the linear map and adds only what helps.
+            weight = uniform((n_members, fan_in, fan_out), fan_in, generator)
+            bias = uniform((n_members, 1, fan_out), fan_in, generator)
+            if self.starts_linear and i == len(sizes) - 2:
+                # It begins as a linear map and adds only what helps.
                 weight, bias = weight.zero_(), bias.zero_()
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(bias))
 
     def forward(self, x):
         """Encode (batch, sum of n_features) to (n_members, batch, n_components)."""
-        rest = [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
-        first = (self.first_weight, self.first_bias)
-        how = (self.n_features, self.n_hidden, self.product_dtype)
-        return Perceptrons.apply(x.flatten(1), *how, *first, *rest)
+        layers = zip(self.weights, self.biases, strict=True)
+        return self._encode(x, self.n_features, self.first_weight, self.first_bias, layers)
 
     def encode(self, k, x):
         """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
-        first = (self.first_weight.split(self.n_features)[k], self.first_bias[k : k + 1])
-        pairs = zip(self.weights, self.biases, strict=True)
-        rest = [p[k : k + 1] for pair in pairs for p in pair]
-        how = (self.n_features[k : k + 1], self.n_hidden, self.product_dtype)
-        return Perceptrons.apply(x.flatten(1), *how, *first, *rest)[0]
+        some = slice(k, k + 1)
+        weight = self.first_weight.split(self.n_features)[k]
+        layers = [(w[some], b[some]) for w, b in zip(self.weights, self.biases, strict=True)]
+        return self._encode(x, self.n_features[some], weight, self.first_bias[some], layers)[0]
+
+    def _encode(self, x, widths, weight, bias, layers):
+        x = x.flatten(1)
+        first = self._first_layer(x, widths, weight, bias)
+        if not self.n_hidden:
+            return unit_rows(first.to(weight.dtype))
+        n_linear = first.shape[-1] - self.n_hidden
+        widths = [self.n_hidden, n_linear] if n_linear else [self.n_hidden]
+        hidden, *linear = first.split(widths, dim=-1)
+        for weight_l, bias_l in layers:
+            if self.product_dtype is not None:
+                weight_l, bias_l = self._low(weight_l), self._bias(bias_l, len(x))
+            hidden = product(torch.relu(hidden), weight_l, bias_l)
+        out = hidden.to(weight.dtype)
+        return unit_rows(out + linear[0] if linear else out)
+
+    def _first_layer(self, x, widths, weight, bias):
+        if isinstance(x, SparseRows):
+            # Sums over sparse rows have few terms and wait for memory: low precision gains nothing.
+            return (x.product(weight) + bias).to(self.product_dtype or weight.dtype)
+        if self.product_dtype is not None:
+            x, weight, bias = self._low(x), self._low(weight), self._bias(bias, len(x))
+        if len(set(widths)) == 1:
+            shape = (len(widths), widths[0])
+            x = x.unflatten(1, shape).transpose(0, 1)  # (n_members, batch, n_features)
+            return product(x, weight.unflatten(0, shape), bias)
+        parts = zip(x.split(widths, dim=1), weight.split(widths), strict=True)
+        return torch.stack([product(x_m, w_m) for x_m, w_m in parts]) + bias
+
+    def _bias(self, bias, n_rows):
+        # Its gradient, a sum over the rows, stays in float32.
+        return bias.expand(-1, n_rows, -1).to(self.product_dtype)
+
+    def _low(self, tensor):
+        return tensor.to(self.product_dtype)
 
     @torch.no_grad()
     def start_linear_part(self, k, weight, bias, share):
@@ -110,208 +216,180 @@ class EncoderBank(nn.Module):
         rest = [p[k] for p in (self.first_bias, *self.weights, *self.biases)]
         return [first, *rest]
 
+    def write(self, graph, x, k):
+        """Add the encoder of member k to an ONNX graph, up to the scaling to unit length."""
+        first, bias, *rest = (p.detach().cpu().numpy() for p in self.member_parameters(k))
+        n, bias = self.n_hidden, bias[0]
+        if not rest:
+            return graph.add("Gemm", x, first, bias)
+        h = graph.add("Gemm", x, first[:, :n], bias[:n])
+        n_layers = len(rest) // 2
+        for weight, bias_l in zip(rest[:n_layers], rest[n_layers:], strict=True):
+            h = graph.add("Gemm", graph.add("Relu", h), weight, bias_l[0])
+        if first.shape[1] > n:
+            h = graph.add("Add", h, graph.add("Gemm", x, first[:, n:], bias[n:]))
+        return h
 
-class IdentityEncoder(nn.Module):
-    """Modalities that live in the shared space already and are only normalised."""
 
-    def __init__(self, members, n_components):
-        super().__init__()
-        self.members = tuple(members)
+class Perceptron(Residual):
+    """z = unit(MLP(x)), the encoder of the paper."""
+
+    has_linear_part = False
+    starts_linear = False
+
+
+class Linear(Residual):
+    """z = unit(W x + b)."""
+
+    def __init__(self, members, n_features, n_components, hidden_layer_sizes, generator):
+        super().__init__(members, n_features, n_components, (), generator)
+
+
+class Identity(Bank):
+    """Rows that are in the shared space already and are only scaled to unit length."""
+
+    standardizes = False  # directions have a meaning
+    keeps_width = True
+
+    def __init__(self, members, n_features, n_components, hidden_layer_sizes, generator):
+        super().__init__(members, n_features)
         self.n_components = n_components
-
-    def forward(self, x):
-        """Cut (batch, n_members * n_components) into (n_members, batch, n_components)."""
-        x = to_dense(x).view(len(x), len(self.members), self.n_components)
-        return unit_rows(x.transpose(0, 1))
 
     def encode(self, k, x):
         """Scale the rows to unit length."""
         return unit_rows(to_dense(x).flatten(1))
 
-    def member_parameters(self, k):
-        """Return no tensors, since nothing is learned."""
-        return []
+    def write(self, graph, x, k):
+        """Return the rows as they are."""
+        return x
 
 
-class CustomEncoder(nn.Module):
-    """A user's own module, with a linear projection where its output has another width.
-
-    Rows of absent samples never reach it, so that layers which look at a whole batch, such as
-    batch normalisation, see real data only. Layers of which nothing learns stay in evaluation
-    mode: a frozen backbone is the same function in training and afterwards.
-    """
-
-    product_dtype = None  # that of the module, or torch.bfloat16
-
-    def __init__(self, member, module, projection=None):
-        super().__init__()
-        self.members = (member,)
-        self.module = module
-        self.projection = projection
-
-    def train(self, mode=True):
-        """Switch between training and evaluation; frozen layers stay in evaluation."""
-        super().train(mode)
-        for layer in _frozen_layers(self.module):
-            layer.eval()
-        return self
-
-    def forward(self, x):
-        """Encode (batch, ...) to (1, batch, n_components)."""
-        return self.encode(0, x)[None]
-
-    def encode(self, k, x):
-        """Encode (batch, ...) to (batch, n_components)."""
-        x = to_dense(x)
-        if self.product_dtype is None:
-            return unit_rows(self._project(x))
-        with torch.autocast(x.device.type, dtype=self.product_dtype):
-            out = self._project(x)
-        return unit_rows(out.float())
-
-    def _project(self, x):
-        out = self.module(x)
-        return out if self.projection is None else self.projection(out)
-
-    def member_parameters(self, k):
-        """Return the module's parameters."""
-        return list(self.parameters())
-
-
-def _frozen_layers(module):
-    """Yield the outermost layers that have parameters, none of which requires a gradient."""
-    learns = [parameter.requires_grad for parameter in module.parameters()]
-    if learns and not any(learns):
-        yield module
-    else:
-        for child in module.children():
-            yield from _frozen_layers(child)
+#: Names that the parameter `encoder` understands, one row per kind of encoder.
+ENCODERS = {
+    "residual": Residual,
+    "mlp": Perceptron,
+    "linear": Linear,
+    "identity": Identity,
+}
 
 
 class ModalityEncoder(nn.Module):
     """Encoder of one modality, or some of its heads: prepared float32 rows to unit-length rows.
 
     It shares its weights with the trained network. "Prepared" means standardised by the
-    estimator's `scalers_`, where the modality has one.
+    estimator's `scalers_`, where the modality has one. It works under `torch.func`: the Jacobian
+    of the embeddings of rows X is ``vmap(jacrev(encoder))(X)``.
 
     Parameters
     ----------
     group : Module
-        The group that the modality belongs to.
+        The bank or the user's module that encodes the modality.
     position : int
-        Its position among the group's members.
+        Its position among the members of the group.
     heads : tuple of slice, default=()
         Which columns make up each head to return, side by side; empty if there is one head.
+    row_shape : tuple of int, default=None
+        Shape of one row, by which a single row is told from a batch; None takes batches only.
     """
 
-    def __init__(self, group, position, heads=()):
+    def __init__(self, group, position, heads=(), row_shape=None):
         super().__init__()
         self.group = group
         self.position = position
         self.heads = heads
+        self.row_shape = row_shape
 
     def forward(self, x):
-        """Embed (batch, n_features) to (batch, n_components)."""
+        """Embed rows of shape (batch, ...) as (batch, n_components), or one row alone."""
+        if isinstance(x, torch.Tensor) and x.shape == self.row_shape:
+            return self(x[None])[0]
         z = self.group.encode(self.position, x)
-        if not self.heads:
-            return z
-        return torch.cat([unit_rows(z[:, head]) for head in self.heads], dim=1)
+        return cut_heads(z, self.heads) if self.heads else z
 
 
-def build_groups(specs, shapes, names, n_components, hidden_layer_sizes, split, generator, probe):
-    """Make the groups of encoders.
-
-    Parameters
-    ----------
-    specs : list
-        One specification a modality: a built-in name, a module, or a factory
-        `(n_features, n_components) -> Module`.
-    shapes : list of tuple of int
-        Shape of one row of each modality.
-    names : sequence of str
-        Their names, for messages.
-    n_components, hidden_layer_sizes
-        See `EncoderBank`.
-    split : list
-        Modalities whose entries differ never share a bank.
-    generator : torch.Generator
-        Source of the initial weights.
-    probe : callable
-        `probe(m)` returns a few prepared rows of modality m, to try a user's module on.
-
-    Returns
-    -------
-    groups : ModuleList
-        Every modality is a member of exactly one of them.
-    """
-    groups, banks = [], {}
-    for m, spec in enumerate(specs):
-        if isinstance(spec, str):
-            banks.setdefault((spec, split[m]), []).append(m)
-        else:
-            groups.append(_custom(m, spec, shapes[m], names[m], n_components, generator, probe(m)))
-    for (kind, _), members in banks.items():
-        widths = [math.prod(shapes[m]) for m in members]
-        if kind == "identity":
-            for m, width in zip(members, widths, strict=True):
-                if width != n_components:
-                    raise ValueError(
-                        f"encoder='identity' needs modality '{names[m]}' to have as many features "
-                        f"as the shared space, n_components={n_components}, but it has {width}; "
-                        f"set n_components={width} or choose another encoder for it."
-                    )
-            groups.append(IdentityEncoder(members, n_components))
-        else:
-            groups.append(
-                EncoderBank(members, widths, n_components, kind, hidden_layer_sizes, generator)
-            )
-    return nn.ModuleList(groups)
+def cut_heads(z, heads):
+    """Cut embeddings (batch, width) into heads, scale each to unit length and concatenate them."""
+    return torch.cat([unit_rows(z[:, head]) for head in heads], dim=1)
 
 
-def _custom(member, spec, shape, name, n_components, generator, rows):
-    """Copy or make a user's module, try it on a few rows and add a projection if needed."""
-    if isinstance(spec, nn.Module):
-        module = copy.deepcopy(spec)
-    else:
-        try:
-            module = spec(math.prod(shape), n_components)
-        except Exception as exc:
-            raise ValueError(
-                f"The encoder factory of modality '{name}' failed when called with (n_features, "
-                f"n_components) = ({math.prod(shape)}, {n_components}): {exc}"
-            ) from exc
-        if not isinstance(module, nn.Module):
-            raise TypeError(
-                f"The encoder factory of modality '{name}' must return a torch.nn.Module, "
-                f"got {type(module).__name__}."
-            )
-    training = {layer: layer.training for layer in module.modules()}
-    try:
-        with torch.no_grad():
-            out = module.eval()(rows)
-    except Exception as exc:
-        raise ValueError(
-            f"The encoder of modality '{name}' failed on an input of shape {tuple(rows.shape)} "
-            f"and dtype {rows.dtype}: {exc}"
-        ) from exc
-    for layer, mode in training.items():
-        layer.training = mode
-    if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(rows):
-        got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        raise ValueError(
-            f"The encoder of modality '{name}' must return a tensor of shape (batch, width), here "
-            f"({len(rows)}, width), got {got}; flatten or pool its output."
-        )
-    projection = None
-    if out.shape[1] != n_components:
-        projection = nn.Linear(out.shape[1], n_components, device="meta").to_empty(device="cpu")
-        with torch.no_grad():
-            projection.weight.copy_(_uniform(projection.weight.shape, out.shape[1], generator))
-            projection.bias.copy_(_uniform(projection.bias.shape, out.shape[1], generator))
-    return CustomEncoder(member, module, projection)
-
-
-def _uniform(shape, fan_in, generator):
+def uniform(shape, fan_in, generator):
     """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the law of torch's linear layers."""
     bound = 1 / math.sqrt(fan_in)
     return torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
+
+
+def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
+    """Start the linear parts of the encoders at generalised canonical correlations.
+
+    Parameters
+    ----------
+    groups : iterable of Module
+        The encoders, changed in place. Those without a linear part stay as they are.
+    X : Modalities
+        Checked data.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    rows : ndarray of int or None
+        Those of X that may be looked at, None for all.
+    scalers : list of scaler or None
+        How each modality is standardised.
+    n_components : int
+        Width of the shared space; the columns of a second head stay as they are.
+    seed : int
+        Chooses the rows, where there are more than are needed.
+
+    Returns
+    -------
+    is_warm : bool
+        Whether all modalities that learn start there. None does if fewer than two have encoders
+        with a linear part and samples in common.
+    """
+    places = {
+        m: (group, k)
+        for group in groups
+        if getattr(group, "has_linear_part", False)
+        for k, m in enumerate(group.members)
+    }
+    rows = np.arange(len(present)) if rows is None else rows
+    _, rows = _sharing(list(places), rows, present)
+    rows = _some(rows, [X.arrays[m] for m in places], seed)
+    # Some of the rows may not hold enough of a rare modality.
+    members, rows = _sharing(list(places), rows, present)
+    if not members:
+        return False
+    has = present[np.ix_(rows, members)]
+    blocks = []
+    for m, present_m in zip(members, has.T, strict=True):
+        prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
+        blocks.append(prepare(X.names[m], X.arrays[m][rows[present_m]], scalers[m]))
+    with _ALONE:
+        weights, means, agreement = generalized_cca(blocks, has, n_components)
+    share = np.where(agreement > 0, 0.0, _RANDOM_SHARE)
+    for m, weight, mean in zip(members, weights, means, strict=True):
+        # The optimiser's steps have a fixed length: weights as large as those of a random start
+        # let them mean the same. The embedding has unit length whatever the scale.
+        size = np.sqrt(3 * len(weight) * np.mean(weight**2))
+        if size:
+            group, k = places[m]
+            group.start_linear_part(k, weight / size, -mean @ weight / size, share)
+    learning = [m for g in groups if any(True for _ in g.parameters()) for m in g.members]
+    return len(members) == len(learning)
+
+
+def _sharing(members, rows, present):
+    """Return modalities with at least two of the rows, and rows with at least two of them."""
+    while True:
+        has = present[np.ix_(rows, members)]
+        kept, shared = has.sum(axis=0) > 1, has.sum(axis=1) > 1
+        if kept.all() and shared.all():
+            return members, rows
+        members, rows = [m for m, keep in zip(members, kept, strict=True) if keep], rows[shared]
+
+
+def _some(rows, arrays, seed):
+    """Return as many of the rows as are worth the time and memory, in order."""
+    width = sum(math.prod(array.shape[1:]) for array in arrays if not sparse.issparse(array))
+    n_rows = min(_MAX_ROWS, max(2, _MAX_VALUES // max(1, width)))
+    if n_rows >= len(rows):
+        return rows
+    return np.sort(np.random.RandomState(seed).choice(rows, n_rows, replace=False))

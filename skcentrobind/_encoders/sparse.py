@@ -75,15 +75,30 @@ class SparseRows:
         return dense
 
     def product(self, weight):
-        """X W for a Tensor W of shape (width, n_out), of shape (n_rows, n_out)."""
-        return _weighted_sums(weight, self.columns, self.offsets, self.values)
+        """Return X W for a Tensor W of shape (width, n_out), of shape (n_rows, n_out)."""
+        return _SparseProduct.apply(weight, self, False)
 
     def transposed_product(self, grad):
-        """X' G for a Tensor G of shape (n_rows, n_out), of shape (width, n_out)."""
-        columns, order = self.columns.sort(stable=True)
-        edges = torch.arange(self.width + 1, device=columns.device)
+        """Return X' G for a Tensor G of shape (n_rows, n_out), of shape (width, n_out)."""
+        return _SparseProduct.apply(grad, self, True)
+
+
+class _SparseProduct(torch.autograd.Function):
+    """X W or X' G of sparse rows X; either is the gradient of the other."""
+
+    @staticmethod
+    def forward(ctx, matrix, rows, is_transposed):
+        ctx.rows, ctx.is_transposed = rows, is_transposed
+        if not is_transposed:
+            return _weighted_sums(matrix, rows.columns, rows.offsets, rows.values)
+        columns, order = rows.columns.sort(stable=True)
+        edges = torch.arange(rows.width + 1, device=columns.device)
         offsets = torch.searchsorted(columns, edges)
-        return _weighted_sums(grad, self.row_of_entry()[order], offsets, self.values[order])
+        return _weighted_sums(matrix, rows.row_of_entry()[order], offsets, rows.values[order])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _SparseProduct.apply(grad.contiguous(), ctx.rows, not ctx.is_transposed), None, None
 
 
 def _weighted_sums(table, index, offsets, weights):

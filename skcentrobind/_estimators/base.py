@@ -1,34 +1,34 @@
-"""What all binding transformers share: fit and score."""
+"""What all binding transformers share: parameters, fit, partial_fit and score."""
 
-from sklearn.base import BaseEstimator
+from __future__ import annotations
 
-from skcentrobind._data.checks import check_enough_samples, check_modalities, warn_of_unbound
-from skcentrobind._data.split import split_rows
-from skcentrobind._estimators.embedding import EmbeddingMixin
-from skcentrobind._estimators.fitted import FittedAttributes
-from skcentrobind._estimators.parameters import check_parameters, store
-from skcentrobind._estimators.serving import ServingMixin
-from skcentrobind._training.device import resolve_device
+from skcentrobind._data.forms import Reading, read
+from skcentrobind._data.holdout import split_rows, warn_of_unbound
+from skcentrobind._data.schema import Schema, check_enough_samples, check_numbers, checked
+from skcentrobind._encoders.module import AUGMENTATIONS
+from skcentrobind._estimators.parameters import RULES
+from skcentrobind._estimators.space import FittedSpace
+from skcentrobind._ops import resolve_device
+from skcentrobind._training.net import BindData, build_net, pretrain
 from skcentrobind._training.plan import (
-    build_data,
+    Plan,
     build_module,
-    build_net,
-    draw_seed,
+    complete_loss,
     enough_epochs,
-    pretrain,
-    surround,
-    width_of_space,
+    rebuild_module,
 )
-from skcentrobind.losses import Temperature
+from skcentrobind.losses import BaseLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
 
 
-class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEstimator):
-    """Base class of the binding transformers; subclasses choose the objective.
+class BaseBindTransformer(FittedSpace):
+    """Base class of the binding transformers; subclasses choose the loss.
 
-    A subclass implements `_make_loss`. One that has parameters of its own lists them with all
-    others in its `__init__`.
+    A subclass implements `_make_loss`. One with parameters of its own lists them with all others in
+    its `__init__`, and their rules in `_rules`.
     """
+
+    _rules = RULES
 
     def __init__(
         self,
@@ -60,26 +60,48 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         random_state=None,
         verbose=0,
     ):
-        store(self, locals())
+        self.n_components = n_components
+        self.encoder = encoder
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.init = init
+        self.n_specific_components = n_specific_components
+        self.temperature = temperature
+        self.learn_temperature = learn_temperature
+        self.regularizers = regularizers
+        self.augmentation = augmentation
+        self.augmentation_scale = augmentation_scale
+        self.standardize = standardize
+        self.pretrain_epochs = pretrain_epochs
+        self.output = output
+        self.modalities = modalities
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
 
-    def _make_loss(self, temperature):
-        """Return the objective, a `BaseLoss`, with this `Temperature`."""
+    def _make_loss(self, temperature: Temperature) -> BaseLoss:
+        """Return the loss with this temperature."""
         raise TypeError(f"{type(self).__name__} must implement _make_loss(temperature).")
 
-    def _make_objective(self):
-        """Return the objective and what is added to it, introduced to the modalities."""
-        loss = self._make_loss(Temperature(self.temperature, self.learn_temperature))
-        return surround(self, loss, self.regularizers)
+    # ------------------------------------------------------------------ learning
 
     def fit(self, X, y=None):
-        """Learn one encoder a modality, so that all of them meet in one space.
+        """Learn one encoder per modality, so that all modalities share one space.
 
         Parameters
         ----------
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             The modalities: arrays of equal length, a two-level DataFrame, or a 2-D array which
             is one modality or is cut by the parameter `modalities`. A row of NaN in one modality
-            says that the sample lacks it.
+            marks it as missing for the sample.
         y : None
             Ignored.
 
@@ -95,17 +117,14 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         TypeError
             If a modality has a type that cannot be used.
         """
-        data, data_valid, module, objective, is_warm = self._start(X, self.early_stopping)
-        if self.pretrain_epochs:
-            pretrain(self, module, data)
-        net = build_net(self, module, objective, data_valid)
+        net, data, is_warm = self._start(X, bool(self.early_stopping), self.pretrain_epochs)
         epochs = self.max_epochs
         if isinstance(epochs, str):
             epochs = enough_epochs(net.steps_in(data), is_warm)
-        return self._continue(net, data, epochs)
+        return self._train(net, data, epochs)
 
     def partial_fit(self, X, y=None):
-        """Go on training for one epoch over X, at a constant learning rate.
+        """Continue the training for one epoch over X, at a constant learning rate.
 
         The first call fixes the modalities, their standardisation and the initial weights, as
         `fit` does; later calls and calls after `fit` continue with what is there. `max_epochs`
@@ -125,17 +144,17 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
             Estimator that has seen one more epoch.
         """
         if not hasattr(self, "net_"):
-            data, _, module, objective, _ = self._start(X, early_stopping=False)
-            return self._continue(build_net(self, module, objective, None), data, 1)
-        checked, present = check_modalities(self, X, reset=False)
-        check_enough_samples(checked, "partial_fit")
-        return self._continue(self.net_, self._to_data(checked, present), 1)
+            net, data, _ = self._start(X, early_stopping=False, pretrain_epochs=0)
+            return self._train(net, data, 1)
+        checked_X, present = self._read(X)
+        check_enough_samples(checked_X, "partial_fit")
+        return self._train(self.net_, self._lay_out(checked_X, present, self.net_.module_), 1)
 
     def score(self, X, y=None):
-        """Mean reciprocal rank over all ordered pairs of modalities.
+        """Return the mean reciprocal rank over all ordered pairs of modalities.
 
-        Each modality's embedding of a sample looks for the same sample among all embeddings in
-        another modality. For a single modality, augmented rows look for the clean ones.
+        Each modality's embedding of a sample is a query for the same sample among all embeddings
+        in another modality. For a single modality, augmented rows are queries for the clean ones.
 
         Parameters
         ----------
@@ -149,45 +168,51 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         score : float
             Between 0 and 1, higher is better.
         """
-        checked, present = self._checked(X)
-        check_enough_samples(checked, "score")
+        checked_X, present = self._read(X)
+        check_enough_samples(checked_X, "score")
         if self.n_modalities_ > 1:
-            blocks = self._encode_all(checked, present)
+            blocks = self._encode(checked_X, present)
             return mean_reciprocal_rank(blocks, present=present)
-        z, z_augmented = self.net_.embed(self._to_data(checked, present))
+        z, z_augmented = self.net_.embed(self._lay_out(checked_X, present, self.net_.module_))
         return mean_reciprocal_rank([z_augmented[0], z[0]])
 
-    def __sklearn_tags__(self):
-        """Tell scikit-learn that embeddings are float32."""
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _start(self, X, early_stopping, pretrain_epochs):
+        """Check everything and build what is trained; return it, its data, and whether it is warm.
 
-    # ---------------------------------------------------------------- steps of fit
-
-    def _start(self, X, early_stopping):
-        """Check everything, build the encoders; return both sets of rows and what is trained."""
-        check_parameters(self)
+        Nothing is kept before all of it is there.
+        """
+        self._check_parameters()
         vars(self).pop("net_", None)
-        checked, present = check_modalities(self, X, reset=True)
-        self.device_ = resolve_device(self.device)
-        self._seed = draw_seed(self.random_state)
-        self._n_components = width_of_space(self)
-        self._n_specific = int(self.n_specific_components)
-        objective = self._make_objective()
+        name = type(self).__name__
+        parts = read(X, Reading(name, cut=self.modalities))
+        modalities = parts.modalities()
+        check_numbers(modalities)
+        check_enough_samples(modalities, name)
+        schema = Schema.learn(modalities, parts)
+        modalities, present = checked(modalities, schema, is_fit=True)
+        device = resolve_device(self.device)
+        plan = Plan.make(vars(self), schema, device=device)
+        loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
         train = valid = None
         if early_stopping:
-            train, valid = split_rows(
-                present, self.modality_names_, self.validation_fraction, self._seed
-            )
-        module, self.scalers_, is_warm = build_module(self, checked, present, train)
-        layout = [group.members for group in module.groups]
-        warn_of_unbound(present, self.modality_names_, objective)
-        data = self._to_data(checked, present, layout, train)
-        data_valid = self._to_data(checked, present, layout, valid) if early_stopping else None
-        return data, data_valid, module, objective, is_warm
+            train, valid = split_rows(present, schema.names, self.validation_fraction, plan.seed)
+        module, scalers, is_warm = build_module(plan, modalities, present, self.init, train)
+        if not present.all():
+            warn_of_unbound(present, schema.names, loss.sources(), loss.frozen())
+        self._schema, self._plan, self.scalers_ = schema, plan, scalers
+        data = self._lay_out(modalities, present, module, train)
+        options = {}
+        if early_stopping:
+            held_out = self._lay_out(modalities, present, module, valid)
+            options = {"data_valid": held_out, "patience": self.n_iter_no_change}
+        verbose = int(self.verbose)
+        if pretrain_epochs:
+            batchwise = bool(self.callbacks)
+            pretrain(plan, module, data, pretrain_epochs, verbose=verbose, batchwise=batchwise)
+        net = build_net(plan, module, loss, callbacks=self.callbacks, verbose=verbose, **options)
+        return net, data, is_warm
 
-    def _continue(self, net, data, epochs):
+    def _train(self, net, data, epochs):
         """Train for some epochs and keep the net, unless it diverges."""
         vars(self).pop("net_", None)
         net.train_on(data, epochs)
@@ -196,10 +221,45 @@ class BaseBindTransformer(EmbeddingMixin, ServingMixin, FittedAttributes, BaseEs
         self.net_ = net
         return self
 
-    def _to_data(self, X, present, layout=None, rows=None):
-        """Tensors of some rows on the device, laid out for the groups of encoders."""
-        if layout is None:
-            layout = [group.members for group in self.net_.module_.groups]
+    def _restore(self, stored, device):
+        """Take over what a file holds of a fitted estimator with these parameters."""
+        self._check_parameters()
+        schema = stored.schema()
+        plan = stored.plan(vars(self), schema, device)
+        scalers = stored.scalers(schema)
+        module = rebuild_module(plan, stored.spreads())
+        stored.check_groups(module)
+        loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
+        net = build_net(plan, module, loss, callbacks=self.callbacks, verbose=int(self.verbose))
+        stored.fill(net)
+        config = stored.output_config()
+        if config is not None:
+            self._sklearn_output_config = config
+        self._schema, self._plan, self.scalers_, self.net_ = schema, plan, scalers, net
+
+    def _check_parameters(self):
+        """Raise one ValueError that lists every parameter with an unusable value."""
+        faults = [
+            f"{name}={value!r}, expected {self._rules[name].expected}"
+            for name, value in self.get_params(deep=False).items()
+            if name in self._rules and not self._rules[name].test(value)
+        ]
+        if not faults and self.augmentation_scale > 1:
+            spec = self.augmentation
+            each = spec.values() if isinstance(spec, dict) else spec
+            each = each if isinstance(each, list | tuple) or isinstance(spec, dict) else [spec]
+            if any(isinstance(a, str) and AUGMENTATIONS[a].is_probability for a in each):
+                faults.append(
+                    f"augmentation_scale={self.augmentation_scale!r}, expected a probability of "
+                    f"at most 1 for augmentation={spec!r}"
+                )
+        if faults:
+            raise ValueError(f"{type(self).__name__} got " + "; ".join(faults) + ".")
+
+    def _lay_out(self, X, present, module, rows=None):
+        """Return tensors of some rows on the device, laid out for the groups of encoders."""
         if rows is not None:
             present = present[rows]
-        return build_data(self, X, present, layout, rows)
+        members = [group.members for group in module.groups]
+        scalers = list(self.scalers_.values())
+        return BindData.from_modalities(X, present, scalers, members, self._plan.device, rows)

@@ -1,13 +1,13 @@
 """Binding to the centroid, or to another aggregate of a sample's own embeddings."""
 
 import copy
-import difflib
 
 from sklearn.utils.validation import check_is_fitted
 
 from skcentrobind._estimators.base import BaseBindTransformer
 from skcentrobind._estimators.docstrings import shared
-from skcentrobind._estimators.parameters import store
+from skcentrobind._estimators.parameters import FLAG
+from skcentrobind._names import did_you_mean
 from skcentrobind.anchors import ANCHORS, BaseAnchor, CallableAnchor
 from skcentrobind.losses import AnchorLoss
 
@@ -99,6 +99,8 @@ class CentroBindTransformer(BaseBindTransformer):
     (3, 8)
     """
 
+    _rules = BaseBindTransformer._rules | {"detach_anchor": FLAG}
+
     def __init__(
         self,
         n_components="auto",
@@ -131,7 +133,36 @@ class CentroBindTransformer(BaseBindTransformer):
         random_state=None,
         verbose=0,
     ):
-        store(self, locals())
+        super().__init__(
+            n_components,
+            encoder=encoder,
+            hidden_layer_sizes=hidden_layer_sizes,
+            init=init,
+            n_specific_components=n_specific_components,
+            temperature=temperature,
+            learn_temperature=learn_temperature,
+            regularizers=regularizers,
+            augmentation=augmentation,
+            augmentation_scale=augmentation_scale,
+            standardize=standardize,
+            pretrain_epochs=pretrain_epochs,
+            output=output,
+            modalities=modalities,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.aggregator = aggregator
+        self.detach_anchor = detach_anchor
 
     def _make_loss(self, temperature):
         """Return the loss towards the aggregate of all modalities."""
@@ -145,8 +176,7 @@ class CentroBindTransformer(BaseBindTransformer):
             return ANCHORS[self.aggregator]()
         if callable(self.aggregator) and not isinstance(self.aggregator, type):
             return CallableAnchor(self.aggregator)
-        close = difflib.get_close_matches(str(self.aggregator), ANCHORS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(self.aggregator, ANCHORS)
         if self.aggregator == "weighted":
             hint = " Weights are given by an instance: WeightedAnchor([0.2, 0.2, 1])."
         raise ValueError(
@@ -163,4 +193,4 @@ class CentroBindTransformer(BaseBindTransformer):
             raise AttributeError(
                 f"aggregator={self.aggregator!r} has no weights; 'learned' and WeightedAnchor have."
             )
-        return dict(zip(self.modality_names_, weights.tolist(), strict=True))
+        return dict(zip(self._schema.names, weights.tolist(), strict=True))

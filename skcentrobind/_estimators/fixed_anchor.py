@@ -2,7 +2,7 @@
 
 from skcentrobind._estimators.base import BaseBindTransformer
 from skcentrobind._estimators.docstrings import shared
-from skcentrobind._estimators.parameters import store
+from skcentrobind._estimators.parameters import FLAG, choice
 from skcentrobind.anchors import FixedAnchor
 from skcentrobind.losses import AnchorLoss
 
@@ -73,6 +73,11 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     ('X1', 'X2', 'X3', 'X4')
     """
 
+    _rules = BaseBindTransformer._rules | {
+        "freeze_anchor": FLAG,
+        "direction": choice("both", "from_anchor", "to_anchor"),
+    }
+
     def __init__(
         self,
         n_components="auto",
@@ -106,7 +111,37 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         random_state=None,
         verbose=0,
     ):
-        store(self, locals())
+        super().__init__(
+            n_components,
+            encoder=encoder,
+            hidden_layer_sizes=hidden_layer_sizes,
+            init=init,
+            n_specific_components=n_specific_components,
+            temperature=temperature,
+            learn_temperature=learn_temperature,
+            regularizers=regularizers,
+            augmentation=augmentation,
+            augmentation_scale=augmentation_scale,
+            standardize=standardize,
+            pretrain_epochs=pretrain_epochs,
+            output=output,
+            modalities=modalities,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.anchor = anchor
+        self.freeze_anchor = freeze_anchor
+        self.direction = direction
 
     def _make_loss(self, temperature):
         """Return the loss towards the chosen modalities."""

@@ -3,8 +3,26 @@
 import numpy as np
 
 
+def check_out(out, shape):
+    """Return an array to write embeddings to, zeros for None; refuse one that cannot hold them."""
+    if out is None:
+        return np.zeros(shape, dtype=np.float32)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array of shape {shape}, got {type(out).__name__}.")
+    if out.shape != shape:
+        raise ValueError(f"out must be an array of shape {shape}, got {out.shape}.")
+    if out.dtype.kind != "f":
+        raise ValueError(
+            f"out must hold floating-point numbers, got dtype {out.dtype}, which would cut off the "
+            f"embeddings: use np.empty({shape}, dtype=np.float32)."
+        )
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; open a memory map with mode 'r+' or 'w+'.")
+    return out
+
+
 def column_names(modalities, n_components, n_specific, output):
-    """Names of the columns of `transform`, "text_0", "text_1", ...
+    """Return the names of the columns of `transform`, "text_0", "text_1", ...
 
     Parameters
     ----------
@@ -18,7 +36,7 @@ def column_names(modalities, n_components, n_specific, output):
     Returns
     -------
     names : list of str
-        One a column.
+        One per column.
     """
     blocks = ["mean"] if output == "mean" else modalities
     heads = {"": n_components, "specific_": n_specific if output == "all" else 0}
@@ -26,7 +44,7 @@ def column_names(modalities, n_components, n_specific, output):
 
 
 def n_columns(n_modalities, n_components, n_specific, output):
-    """Number of columns of `transform`, as many as `column_names` has names."""
+    """Return the number of columns of `transform`, as many as `column_names` has names."""
     if output == "mean":
         return n_components
     return n_modalities * (n_components + (n_specific if output == "all" else 0))
@@ -38,7 +56,7 @@ def join(blocks, n_components, present, output):
     Parameters
     ----------
     blocks : ndarray of shape (n_modalities, n_samples, width)
-        Embeddings, zero where absent, which is overwritten; for "all" those of the second head
+        Embeddings, zero where missing, which is overwritten; for "all" those of the second head
         behind them.
     n_components : int
         Width of the first head.
@@ -50,7 +68,7 @@ def join(blocks, n_components, present, output):
     Returns
     -------
     Z : ndarray of shape (n_samples, n_columns)
-        A sample's mean stands in for the modalities that it lacks.
+        A sample's mean replaces its missing modalities.
     """
     shared = blocks[:, :, :n_components]
     weight = present.T[:, :, None].astype(np.float32)

@@ -1,181 +1,149 @@
-"""Rules for the estimators' parameters, as data; faults are gathered and raised at once."""
+"""Rules of the parameters that the estimators share, as data."""
+
+from __future__ import annotations
 
 import math
-import numbers
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
-from skcentrobind._encoders.augmentations import AUGMENTATIONS
-from skcentrobind._encoders.encoders import BUILT_IN
-
-
-def _is_int(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+from skcentrobind._encoders.encoders import ENCODERS
+from skcentrobind._encoders.module import AUGMENTATIONS
 
 
-def _is_real(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+class Rule(NamedTuple):
+    """What a parameter may be.
+
+    Attributes
+    ----------
+    test : callable
+        `test(value)` says whether the value can be used.
+    expected : str
+        What can, for the error.
+    """
+
+    test: Callable[[Any], bool]
+    expected: str
 
 
-def _is_flag(value):
-    # numpy's bool comes out of parameter grids.
-    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
-
-
-def _int_from(minimum):
-    return (
-        lambda value: _is_int(value) and value >= minimum,
-        f"an integer of at least {minimum}",
+def integer(least: int, *words: str) -> Rule:
+    """Return the rule of an integer of at least `least`, or one of some words."""
+    expected = f"an integer of at least {least}" + "".join(f", or {word!r}" for word in words)
+    return Rule(
+        lambda v: (
+            v in words
+            if isinstance(v, str)
+            else isinstance(v, Integral) and not isinstance(v, bool) and v >= least
+        ),
+        expected,
     )
 
 
-def _auto_or_int_from(minimum):
-    is_int, wanted = _int_from(minimum)
-    return lambda v: is_int(v) or (isinstance(v, str) and v == "auto"), f"{wanted}, or 'auto'"
+def number(above: float, expected: str, below: float = math.inf, reached: bool = False) -> Rule:
+    """Return the rule of a finite number above a bound, or from it on if it may be `reached`."""
+    return Rule(
+        lambda v: (
+            isinstance(v, Real)
+            and not isinstance(v, bool)
+            and (above < v < below or (reached and v == above))
+        ),
+        expected,
+    )
 
 
-def _is_weight(value):
-    return _is_real(value) and value >= 0
+def choice(*words: str) -> Rule:
+    """Return the rule of one of several strings."""
+    *first, last = map(repr, words)
+    return Rule(lambda v: isinstance(v, str) and v in words, f"{', '.join(first)} or {last}")
 
 
-def _are_widths(value):
-    return isinstance(value, list | tuple) and all(_is_int(v) and v >= 1 for v in value)
+def one_or_each(rule: Rule) -> Rule:
+    """Extend a rule to a list or dict with a value per modality."""
+    return Rule(
+        lambda v: (
+            bool(v) and all(map(rule.test, v.values() if isinstance(v, dict) else v))
+            if isinstance(v, list | tuple | dict)
+            else rule.test(v)
+        ),
+        f"{rule.expected}, or a list or dict of these, one for each modality",
+    )
 
 
-def _one_or_each(test):
-    """Extend a test of one value to a list or dict with a value for each modality."""
+SIZE = integer(1)
+FLAG = Rule(lambda v: isinstance(v, bool | np.bool_), "True or False")
+WEIGHT = number(0, "a number of at least 0", reached=True)
 
-    def extended(value):
-        if not isinstance(value, list | tuple | dict):
-            return test(value)
-        items = value.values() if isinstance(value, dict) else value
-        return bool(items) and all(test(item) for item in items)
-
-    return extended
-
-
-def _is_encoder(value):
-    return value in BUILT_IN if isinstance(value, str) else callable(value)
-
-
-def _is_augmentation(value):
-    if isinstance(value, str):
-        return value in AUGMENTATIONS
-    return value is None or callable(value)
-
-
-def _are_callbacks(value):
-    if not isinstance(value, list | tuple):
-        return value is None
-    # skorch takes (name, callback), too.
-    bare = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in value]
-    return all(hasattr(c, "on_epoch_end") for c in bare)
-
-
-def _is_seed(value):
-    try:
-        check_random_state(value)
-    except ValueError:
-        return False
-    return True
-
-
-_FLAG = (_is_flag, "True or False")
-
-#: Parameter name -> (test, what is expected).
+#: Parameter name -> rule. Estimators with parameters of their own add rules in `_rules`.
 RULES = {
-    "n_components": _auto_or_int_from(1),
-    "encoder": (
-        _one_or_each(_is_encoder),
-        f"one of {', '.join(map(repr, BUILT_IN))}, a torch.nn.Module, a factory (n_features, "
-        "n_components) -> Module, or a list or dict of these, one for each modality",
+    "n_components": integer(1, "auto"),
+    "encoder": one_or_each(
+        Rule(
+            lambda v: v in ENCODERS if isinstance(v, str) else callable(v),
+            f"one of {', '.join(map(repr, ENCODERS))}, a torch.nn.Module, a factory (n_features, "
+            "n_components) -> Module",
+        )
     ),
-    "hidden_layer_sizes": (_are_widths, "a tuple of positive integers, such as (256,)"),
-    "init": (lambda v: isinstance(v, str) and v in ("random", "gcca"), "'random' or 'gcca'"),
-    "n_specific_components": _int_from(0),
-    "temperature": (
-        _one_or_each(lambda v: _is_real(v) and v > 0),
-        "a positive number, such as 0.2, or a list or dict of these, one for each modality",
+    "hidden_layer_sizes": Rule(
+        lambda v: isinstance(v, list | tuple) and all(map(SIZE.test, v)),
+        "a tuple of positive integers, such as (256,)",
     ),
-    "learn_temperature": _FLAG,
-    "alignment_temperature": (lambda v: _is_real(v) and v > 0, "a positive number, such as 0.05"),
-    "regularizers": (
-        lambda v: v is None or (isinstance(v, dict) and all(map(_is_weight, v.values()))),
+    "init": choice("random", "gcca"),
+    "n_specific_components": integer(0),
+    "temperature": one_or_each(number(0, "a positive number, such as 0.2")),
+    "learn_temperature": FLAG,
+    "regularizers": Rule(
+        lambda v: v is None or (isinstance(v, dict) and all(map(WEIGHT.test, v.values()))),
         "None or a dict of names and weights, such as {'uniformity': 0.1}",
     ),
-    "augmentation": (
-        _one_or_each(_is_augmentation),
-        f"None, one of {', '.join(map(repr, AUGMENTATIONS))}, a callable (x, generator) -> x', or "
-        "a list or dict of these, one for each modality",
+    "augmentation": one_or_each(
+        Rule(
+            lambda v: v in AUGMENTATIONS if isinstance(v, str) else v is None or callable(v),
+            f"None, one of {', '.join(map(repr, AUGMENTATIONS))}, a callable (x, generator) -> x'",
+        )
     ),
-    "augmentation_scale": (_is_weight, "a number of at least 0"),
-    "standardize": (
-        lambda v: _is_flag(v) or (isinstance(v, str) and v == "whiten"),
-        "True, False or 'whiten'",
+    "augmentation_scale": WEIGHT,
+    "standardize": Rule(
+        lambda v: v == "whiten" if isinstance(v, str) else FLAG.test(v), "True, False or 'whiten'"
     ),
-    "pretrain_epochs": _int_from(0),
-    "output": (
-        lambda v: isinstance(v, str) and v in ("concat", "mean", "all"),
-        "'concat', 'mean' or 'all'",
-    ),
-    "batch_size": _int_from(2),
-    "max_epochs": _auto_or_int_from(0),
-    "learning_rate": (
-        _one_or_each(lambda v: _is_real(v) and v > 0),
-        "a positive number, such as 1e-3, or a list or dict of these, one for each modality",
-    ),
-    "weight_decay": (_is_weight, "a number of at least 0"),
-    "early_stopping": _FLAG,
-    "validation_fraction": (lambda v: _is_real(v) and 0 < v < 1, "a number between 0 and 1"),
-    "n_iter_no_change": _int_from(1),
-    "detach_anchor": _FLAG,
-    "freeze_anchor": _FLAG,
-    "direction": (
-        lambda v: isinstance(v, str) and v in ("both", "from_anchor", "to_anchor"),
-        "'both', 'from_anchor' or 'to_anchor'",
-    ),
-    "device": (
+    "pretrain_epochs": integer(0),
+    "output": choice("concat", "mean", "all"),
+    "batch_size": integer(2),
+    "max_epochs": integer(0, "auto"),
+    "learning_rate": one_or_each(number(0, "a positive number, such as 1e-3")),
+    "weight_decay": WEIGHT,
+    "early_stopping": FLAG,
+    "validation_fraction": number(0, "a number between 0 and 1", below=1),
+    "n_iter_no_change": integer(1),
+    "device": Rule(
         lambda v: isinstance(v, str | torch.device),
         "'auto' or a device such as 'cpu' or 'cuda:1'",
     ),
-    "precision": (
-        lambda v: isinstance(v, str) and v in ("float32", "bf16"),
-        "'float32' or 'bf16'",
+    "precision": choice("float32", "bf16"),
+    "callbacks": Rule(
+        # skorch takes (name, callback), too.
+        lambda v: (
+            v is None
+            or (
+                isinstance(v, list | tuple)
+                and all(
+                    hasattr(c[1] if isinstance(c, tuple) and len(c) == 2 else c, "on_epoch_end")
+                    for c in v
+                )
+            )
+        ),
+        "None or a list of skorch callbacks",
     ),
-    "callbacks": (_are_callbacks, "None or a list of skorch callbacks"),
-    "random_state": (_is_seed, "None, a RandomState, or an integer from 0 to 2**32 - 1"),
-    "verbose": (lambda v: _is_flag(v) or (_is_int(v) and v >= 0), "0, 1 or 2"),
+    "random_state": Rule(
+        lambda v: (
+            v is None
+            or isinstance(v, np.random.RandomState)
+            or v is np.random
+            or (isinstance(v, Integral) and 0 <= v < 2**32)
+        ),
+        "None, a RandomState, or an integer from 0 to 2**32 - 1",
+    ),
+    "verbose": Rule(lambda v: isinstance(v, Integral | np.bool_) and v >= 0, "0, 1 or 2"),
 }
-
-
-def store(estimator, arguments):
-    """Keep the arguments of `__init__` as they are; `arguments` are its `locals()`."""
-    for name, value in arguments.items():
-        if name not in ("self", "__class__"):
-            setattr(estimator, name, value)
-
-
-def check_parameters(estimator):
-    """Raise one ValueError that lists every parameter with an unusable value."""
-    faults = [
-        f"{name}={value!r}, expected {RULES[name][1]}"
-        for name, value in estimator.get_params(deep=False).items()
-        if name in RULES and not RULES[name][0](value)
-    ]
-    if not faults and estimator.augmentation_scale > 1 and _has_probability(estimator.augmentation):
-        faults.append(
-            f"augmentation_scale={estimator.augmentation_scale!r}, expected a probability of at "
-            f"most 1 for augmentation={estimator.augmentation!r}"
-        )
-    if faults:
-        raise ValueError(f"{type(estimator).__name__} got " + "; ".join(faults) + ".")
-
-
-def _has_probability(augmentation):
-    """Whether the scale is the probability with which an entry is replaced."""
-    if isinstance(augmentation, dict):
-        augmentation = list(augmentation.values())
-    elif not isinstance(augmentation, list | tuple):
-        augmentation = [augmentation]
-    return any(isinstance(a, str) and a in ("mask", "marginal") for a in augmentation)

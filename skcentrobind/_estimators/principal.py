@@ -2,7 +2,7 @@
 
 from skcentrobind._estimators.base import BaseBindTransformer
 from skcentrobind._estimators.docstrings import shared
-from skcentrobind._estimators.parameters import store
+from skcentrobind._estimators.parameters import number
 from skcentrobind.losses import PrincipalLoss
 
 
@@ -56,6 +56,10 @@ class PrincipalBindTransformer(BaseBindTransformer):
     (200, 32)
     """
 
+    _rules = BaseBindTransformer._rules | {
+        "alignment_temperature": number(0, "a positive number, such as 0.05")
+    }
+
     def __init__(
         self,
         n_components="auto",
@@ -87,7 +91,35 @@ class PrincipalBindTransformer(BaseBindTransformer):
         random_state=None,
         verbose=0,
     ):
-        store(self, locals())
+        super().__init__(
+            n_components,
+            encoder=encoder,
+            hidden_layer_sizes=hidden_layer_sizes,
+            init=init,
+            n_specific_components=n_specific_components,
+            temperature=temperature,
+            learn_temperature=learn_temperature,
+            regularizers=regularizers,
+            augmentation=augmentation,
+            augmentation_scale=augmentation_scale,
+            standardize=standardize,
+            pretrain_epochs=pretrain_epochs,
+            output=output,
+            modalities=modalities,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.alignment_temperature = alignment_temperature
 
     def _make_loss(self, temperature):
         """Return the loss on singular values."""

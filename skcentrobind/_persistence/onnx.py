@@ -2,26 +2,15 @@
 
 import numpy as np
 
-from skcentrobind._encoders.encoders import CustomEncoder, IdentityEncoder
-from skcentrobind._version import __version__
+from skcentrobind._encoders.custom import CustomEncoder
+from skcentrobind._names import optional
+from skcentrobind._public import __version__
 
 # ReduceL2 takes its axes as an input from opset 18 on; runtimes know it since early 2023.
 _OPSET, _IR = 18, 8
 
 
-def _onnx():
-    """Return the library, which is optional."""
-    try:
-        import onnx
-    except ImportError as exc:
-        raise ImportError(
-            "Exporting needs onnx, which comes with the extra `onnx`: "
-            "pip install 'skcentrobind[onnx]'"
-        ) from exc
-    return onnx
-
-
-class _Graph:
+class Graph:
     """Nodes in a chain; every method adds one and returns the name of its output."""
 
     def __init__(self, onnx):
@@ -61,15 +50,21 @@ class _Graph:
         )
 
 
-def encoder_model(estimator, position, dtype):
+def encoder_model(spec, group, k, scaler, n_components, dtype):
     """Build the model of one modality.
 
     Parameters
     ----------
-    estimator : estimator
-        Fitted.
-    position : int
-        Which modality.
+    spec : ModalitySpec
+        The modality.
+    group : Module
+        The bank or the user's module that encodes it.
+    k : int
+        Its position among the members of the group.
+    scaler : scaler or None
+        How its rows are scaled.
+    n_components : int
+        Width of the shared head, whose columns come first.
     dtype : {"float32", "float64"}
         Type of the input.
 
@@ -78,8 +73,7 @@ def encoder_model(estimator, position, dtype):
     model : onnx.ModelProto
         From raw rows, "features", to unit-length rows, "embedding".
     """
-    name, shape = estimator.modality_names_[position], estimator._row_shapes[position]
-    group, k = estimator.net_.module_.group_of(position)
+    name, shape = spec.name, spec.row_shape
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
     if isinstance(group, CustomEncoder):
@@ -88,27 +82,24 @@ def encoder_model(estimator, position, dtype):
             "exporter can read. It takes rows as they are, without standardisation, so export it "
             f"alone: torch.onnx.export(estimator.encoders_[{name!r}], (rows,), 'file.onnx')."
         )
-    onnx = _onnx()
-    graph = _Graph(onnx)
+    onnx = optional("onnx", "Exporting", "onnx")
+    graph = Graph(onnx)
     x = "features"
     if len(shape) > 1:
-        x = graph.add("Reshape", x, np.array([-1, estimator.n_features_per_modality_[position]]))
-    x = _standardise(graph, x, estimator.scalers_[name])
-    if not isinstance(group, IdentityEncoder):
-        x = _perceptron(graph, x, group, k)
-    if estimator._n_specific:
-        ends = np.array([0]), np.array([estimator._n_components])
-        x = graph.add("Slice", x, *ends, np.array([1]))
-    # As `_layers.unit_rows`: rows of zeros stay.
+        x = graph.add("Reshape", x, np.array([-1, spec.n_features]))
+    x = group.write(graph, _standardise(graph, x, scaler), k)
+    # A second head stands behind the first one.
+    x = graph.add("Slice", x, np.array([0]), np.array([n_components]), np.array([1]))
+    # As `_ops.unit_rows`: rows of zeros stay.
     norm = graph.add("ReduceL2", x, np.array([1]), keepdims=1)
     graph.add("Div", x, graph.add("Max", norm, np.float32(1e-12)), output="embedding")
-    model = graph.model(name, ["batch", *shape], dtype, ["batch", estimator._n_components])
+    model = graph.model(name, ["batch", *shape], dtype, ["batch", n_components])
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def _standardise(graph, x, scaler):
-    """Centre and scale in float64, as `_data.prepare_rows`, then go on in float32."""
+    """Centre and scale in float64, as `prepare_rows`, then go on in float32."""
     if scaler is not None:
         x = graph.add("Cast", x, to=graph.onnx.TensorProto.DOUBLE)
         # Sparse modalities have no mean taken off; the graph gets their rows densely.
@@ -118,18 +109,3 @@ def _standardise(graph, x, scaler):
         if hasattr(scaler, "whitening_"):
             x = graph.add("MatMul", x, scaler.whitening_)
     return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
-
-
-def _perceptron(graph, x, bank, k):
-    """The member k of a bank, W x + MLP(x) or one of both, see `_layers.Perceptrons`."""
-    first, bias, *rest = (p.detach().cpu().numpy() for p in bank.member_parameters(k))
-    n, bias = bank.n_hidden, bias[0]
-    if not rest:
-        return graph.add("Gemm", x, first, bias)
-    h = graph.add("Gemm", x, first[:, :n], bias[:n])
-    n_layers = len(rest) // 2
-    for weight, bias_l in zip(rest[:n_layers], rest[n_layers:], strict=True):
-        h = graph.add("Gemm", graph.add("Relu", h), weight, bias_l[0])
-    if first.shape[1] > n:
-        h = graph.add("Add", h, graph.add("Gemm", x, first[:, n:], bias[n:]))
-    return h

@@ -1,57 +1,40 @@
 """Fitted estimators in one safetensors file: tensors, and a header of JSON. Nothing in it can run.
 
-The file holds what `fit` learned (weights, scalers) and what `partial_fit` goes on from (moments
-of the optimiser, states of the generators, history). A net is built anew from the parameters in
-the header, as `fit` builds it, and is then filled with the tensors.
+The file holds what `fit` learned (schema, plan, weights, scalers) and the state from which
+`partial_fit` continues (moments of the optimiser, states of the generators, history). A net is
+built anew from the plan in the header, as `fit` builds it, and is then filled with the tensors.
 """
+
+from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
-from skcentrobind._data.whitening import WhiteningScaler
+from skcentrobind._data.schema import Schema
+from skcentrobind._data.statistics import WhiteningScaler
+from skcentrobind._encoders.module import BindModule
+from skcentrobind._names import optional
 from skcentrobind._persistence.plain import NotPlain, from_plain, to_plain
-from skcentrobind._training.plan import build_net, rebuild_module
-from skcentrobind._version import __version__
+from skcentrobind._public import __version__
+from skcentrobind._training.net import BindNet
+from skcentrobind._training.plan import Plan
 
 #: Raised whenever older versions of the package would misread new files.
-FORMAT = 1
+FORMAT = 2
 
 #: Key of the header in the metadata of the file.
 KEY = "skcentrobind"
 
-#: Classes that `_loading.load` knows.
-CLASSES = (
-    "CentroBindTransformer",
-    "FixedAnchorBindTransformer",
-    "GramianBindTransformer",
-    "PairwiseBindTransformer",
-    "PrincipalBindTransformer",
-    "SymileBindTransformer",
-)
-
-#: What fit learned beside tensors.
-FITTED = (
-    "modality_names_",
-    "n_features_per_modality_",
-    "n_features_in_",
-    "feature_names_in_",
-    "_row_shapes",
-    "_is_sparse",
-    "_columns",
-    "_n_components",
-    "_n_specific",
-    "_seed",
-    "_sklearn_output_config",
-)
-
 _HEADER = {
     "class": str,
     "params": dict,
-    "fitted": dict,
+    "schema": dict,
+    "plan": dict,
     "scalers": list,
     "groups": list,
     "rates": list,
@@ -68,72 +51,82 @@ _SCALERS = {
 _GENERATORS = ("order_generator_", "generator_")
 
 
-def _safetensors():
-    """Return the library, which is optional."""
-    try:
-        import safetensors.torch
-    except ImportError as exc:
-        raise ImportError(
-            "Saving needs safetensors, which comes with the extra `save`: "
-            "pip install 'skcentrobind[save]'"
-        ) from exc
-    return safetensors
+class Saved(NamedTuple):
+    """What a file holds of a fitted estimator.
+
+    Attributes
+    ----------
+    class_name : str
+        Public name of its class.
+    params : dict
+        Its parameters.
+    schema : Schema
+        The form of its data.
+    plan : Plan
+        Its resolved parameters.
+    scalers : list of scaler or None
+        How each modality is scaled.
+    net : BindNet
+        The trained net.
+    output_config : dict or None
+        What `set_output` has set.
+    """
+
+    class_name: str
+    params: dict
+    schema: Schema
+    plan: Plan
+    scalers: list
+    net: BindNet
+    output_config: dict | None
 
 
 # -------------------------------------------------------------------- writing
 
 
-def write(estimator, path):
+def write(saved: Saved, path: str | os.PathLike) -> None:
     """Write a fitted estimator to a file, all of it or nothing.
 
     Parameters
     ----------
-    estimator : estimator
-        Fitted.
+    saved : Saved
+        What to write.
     path : str or path-like
         Where to; a file that is there is replaced once the new one is complete.
     """
-    cls = type(estimator)
-    if cls.__name__ not in CLASSES or not cls.__module__.startswith("skcentrobind."):
-        raise TypeError(
-            f"save() writes {', '.join(CLASSES)}, and load() could not make a {cls.__name__} "
-            "from a file of data; use joblib.dump."
-        )
-    library = _safetensors()
-    header, tensors = _header(estimator), _tensors(estimator)
+    library = optional("safetensors.torch", "Saving", "save")
+    header, tensors = _header(saved), _tensors(saved)
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        library.torch.save_file(tensors, partial, metadata={KEY: json.dumps(header)})
+        library.save_file(tensors, partial, metadata={KEY: json.dumps(header)})
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _header(estimator):
-    params = estimator.get_params(deep=False)
-    net = estimator.net_
+def _header(saved):
+    net = saved.net
     return {
         "format": FORMAT,
         "version": __version__,
-        "class": type(estimator).__name__,
-        "params": {name: _plain_or_code(value) for name, value in params.items()},
-        "fitted": {
-            name: to_plain(vars(estimator)[name]) for name in FITTED if name in vars(estimator)
-        },
+        "class": saved.class_name,
+        "params": {name: _plain_or_code(value) for name, value in saved.params.items()},
+        "schema": saved.schema.to_json(),
+        "plan": saved.plan.to_json(),
+        "output_config": _plain_or_code(saved.output_config),
         "scalers": [
-            None if scaler is None else int(scaler.n_samples_seen_)
-            for scaler in estimator.scalers_.values()
+            None if scaler is None else int(scaler.n_samples_seen_) for scaler in saved.scalers
         ],
         "groups": [list(group.members) for group in net.module_.groups],
         "rates": [float(group["lr"]) for group in net.optimizer_.param_groups],
-        "device": _kind(estimator.device_),
+        "device": device_kind(saved.plan.device),
         "history": [_plain_items(epoch) for epoch in net.history],
     }
 
 
 def _plain_or_code(value):
-    """A parameter as JSON; where it holds code, what to ask for at load."""
+    """Return a parameter as JSON or, where it holds code, what `load` has to be given."""
     try:
         return to_plain(value)
     except NotPlain as exc:
@@ -141,19 +134,19 @@ def _plain_or_code(value):
 
 
 def _plain_items(epoch):
-    """What was recorded of an epoch; what callbacks recorded and JSON cannot hold stays behind."""
+    """Return what was recorded of an epoch, without records of callbacks that JSON cannot hold."""
     items = {key: _plain_or_code(value) for key, value in epoch.items() if key != "batches"}
     return {k: v for k, v in items.items() if not (isinstance(v, dict) and "$code" in v)}
 
 
-def _tensors(estimator):
-    net = estimator.net_
+def _tensors(saved):
+    net = saved.net
     tensors = {f"module.{key}": value for key, value in net.module_.state_dict().items()}
     tensors |= {f"loss.{key}": value for key, value in net.criterion_.state_dict().items()}
-    for i, view in enumerate(net.module_.views):
-        if view.spread is not None:
-            tensors[f"spread.{i}"] = view.spread.flatten()
-    for m, scaler in enumerate(estimator.scalers_.values()):
+    for i, augmenter in enumerate(net.module_.augmenters):
+        if augmenter.spread is not None:
+            tensors[f"spread.{i}"] = augmenter.spread.flatten()
+    for m, scaler in enumerate(saved.scalers):
         if scaler is not None:
             for key in _SCALERS[type(scaler)]:
                 value = torch.as_tensor(getattr(scaler, key), dtype=torch.float64, device="cpu")
@@ -166,14 +159,15 @@ def _tensors(estimator):
     return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
 
 
-def _kind(device):
+def device_kind(device: str | torch.device) -> str:
+    """Return "cuda" for "cuda:1"."""
     return str(device).partition(":")[0]
 
 
 # -------------------------------------------------------------------- reading
 
 
-def read(path):
+def read(path: str | os.PathLike) -> tuple[dict, dict]:
     """Read a file and check that this version of the package can use it.
 
     Parameters
@@ -193,7 +187,7 @@ def read(path):
     ValueError
         If `save` did not write it, it is damaged, or a newer version has written it.
     """
-    library = _safetensors()
+    library = optional("safetensors", "Loading", "save")
     with open(path, "rb") as stream:
         start = stream.read(4)
     try:
@@ -219,6 +213,8 @@ def read(path):
             f"{version}, but this is version {__version__}, which reads formats up to {FORMAT}: "
             "upgrade the package."
         )
+    if version == 1:
+        header = _from_format_1(header)
     wrong = [key for key, kind in _HEADER.items() if not isinstance(header.get(key), kind)]
     if wrong:
         raise ValueError(f"{str(path)!r} is damaged: its header lacks a usable {wrong[0]!r}.")
@@ -226,7 +222,7 @@ def read(path):
 
 
 def _likely(start):
-    """Guess a foreign file from its first bytes."""
+    """Return a guess at a foreign file by its first bytes."""
     if start[:1] == b"\x80":
         return "; it looks like a pickle, which only joblib.load or pickle.load reads"
     if start[:2] == b"PK":
@@ -234,79 +230,122 @@ def _likely(start):
     return ""
 
 
-def restore(estimator, header, tensors, device):
-    """Give an estimator with its parameters what it had learned.
+def _from_format_1(header):
+    """Return the header of an older file in the present form; its plan has only what was stored."""
+    fitted = header.get("fitted")
+    if not isinstance(fitted, dict):
+        return header
+    fitted = from_plain_items(fitted)
+    names, shapes = fitted["modality_names_"], fitted["_row_shapes"]
+    labels = fitted.get("feature_names_in_")
+    schema = {
+        "names": names,
+        "row_shapes": shapes,
+        "is_sparse": fitted["_is_sparse"],
+        "columns": [fitted["_columns"][name] for name in names],
+        "flat": [fitted["n_features_in_"], None if labels is None else list(labels)],
+    }
+    plan = {
+        "n_components": fitted["_n_components"],
+        "n_specific_components": fitted["_n_specific"],
+        "seed": fitted["_seed"],
+    }
+    config = to_plain(fitted.get("_sklearn_output_config"))
+    return header | {"schema": schema, "plan": plan, "output_config": config}
+
+
+class Stored:
+    """The contents of a file, taken out piece by piece.
 
     Parameters
     ----------
-    estimator : estimator
-        Not fitted.
     header, tensors : dict
         From `read`.
-    device : str
-        Where torch shall compute.
     """
-    tensors = dict(tensors)
-    fitted = header["fitted"]
-    for name in FITTED:
-        if name in fitted:
-            setattr(estimator, name, from_plain(fitted[name]))
-    estimator.device_ = device
-    estimator.scalers_ = _scalers(estimator, header["scalers"], tensors)
-    groups = header["groups"]
-    module = rebuild_module(
-        estimator, [tensors.pop(f"spread.{i}", None) for i in range(len(groups))]
-    )
-    if [list(group.members) for group in module.groups] != groups:
-        raise ValueError(
-            "the encoders or augmentations group the modalities otherwise than those it was "
-            "saved with"
-        )
-    net = build_net(estimator, module, estimator._make_objective(), None)
-    net.module_.load_state_dict(_below("module.", tensors))
-    net.criterion_.load_state_dict(_below("loss.", tensors))
-    _restore_optimizer(net.optimizer_, header["rates"], _below("optimizer.", tensors))
-    _restore_generators(net, header["device"] == _kind(device), _below("random.", tensors))
-    if tensors:
-        raise ValueError(f"it has tensors that nothing needs, such as {min(tensors)!r}")
-    net.history.extend({**from_plain_items(epoch), "batches": []} for epoch in header["history"])
-    net.module_.eval()
-    estimator.net_ = net
 
+    def __init__(self, header, tensors):
+        self.header = header
+        self.tensors = dict(tensors)
 
-def from_plain_items(items):
-    """Turn the values of a dict of JSON back."""
-    return {key: from_plain(value) for key, value in items.items()}
+    def schema(self) -> Schema:
+        """Return the form of the data."""
+        return Schema.from_json(self.header["schema"])
 
+    def plan(self, parameters: dict, schema: Schema, device: str) -> Plan:
+        """Return the plan, for another device if need be."""
+        stored = self.header["plan"]
+        if self.header["format"] > 1:
+            return Plan.from_json(stored | {"device": device}, parameters)
+        parameters = parameters | {"n_specific_components": stored["n_specific_components"]}
+        known = {"seed": stored["seed"], "n_components": stored["n_components"]}
+        return Plan.make(parameters, schema, device=device, **known)
 
-def _below(prefix, tensors):
-    """Take out the tensors whose names start with the prefix, and cut it off."""
-    names = [name for name in tensors if name.startswith(prefix)]
-    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+    def output_config(self) -> dict | None:
+        """Return what `set_output` had set."""
+        return from_plain(self.header.get("output_config"))
 
+    def scalers(self, schema: Schema) -> dict:
+        """Return the scalers by name of the modality."""
+        counts = self.header["scalers"]
+        triples = zip(schema.names, schema.n_features, counts, strict=True)
+        return {
+            name: None if count is None else self._scaler(m, name, width, count, schema)
+            for m, (name, width, count) in enumerate(triples)
+        }
 
-def _scalers(estimator, counts, tensors):
-    scalers = {}
-    names, widths = estimator.modality_names_, estimator.n_features_per_modality_
-    for m, (name, width, count) in enumerate(zip(names, widths, counts, strict=True)):
-        if count is None:
-            scalers[name] = None
-            continue
-        arrays = _below(f"scaler.{m}.", tensors)
-        # Not by `standardize`, which may have been set to something else since fit.
+    def _scaler(self, m, name, width, count, schema):
+        arrays = self._below(f"scaler.{m}.")
         dense = WhiteningScaler if "whitening_" in arrays else StandardScaler
-        kind = MaxAbsScaler if estimator._is_sparse[m] else dense
+        kind = MaxAbsScaler if schema.is_sparse[m] else dense
         scaler = kind()
         for attribute, n_axes in _SCALERS[kind].items():
             if arrays[attribute].shape != n_axes * (width,):
                 raise ValueError(f"the scaler of modality '{name}' has another width than {width}")
             setattr(scaler, attribute, arrays[attribute].numpy().copy())
         scaler.n_features_in_, scaler.n_samples_seen_ = width, count
-        scalers[name] = scaler
-    return scalers
+        return scaler
+
+    def spreads(self) -> list:
+        """Return for each group of encoders the standard deviations of its features, or None."""
+        return [self.tensors.pop(f"spread.{i}", None) for i in range(len(self.header["groups"]))]
+
+    def check_groups(self, module: BindModule) -> None:
+        """Refuse a module whose groups are not those of the file."""
+        if [list(group.members) for group in module.groups] != self.header["groups"]:
+            raise ValueError(
+                "the encoders or augmentations group the modalities otherwise than those it was "
+                "saved with"
+            )
+
+    def fill(self, net: BindNet) -> None:
+        """Give a net the weights and the state of its training; nothing must be left over."""
+        net.module_.load_state_dict(self._below("module."))
+        net.criterion_.load_state_dict(self._below("loss."))
+        _fill_optimizer(net.optimizer_, self.header["rates"], self._below("optimizer."))
+        states = self._below("random.")
+        net.global_state_ = states["global_state_"]
+        net.order_generator_.set_state(states["order_generator_"])
+        # Generators of different kinds of device draw different numbers, from other states.
+        if self.header["device"] == device_kind(net.device):
+            net.generator_.set_state(states["generator_"])
+        if self.tensors:
+            raise ValueError(f"it has tensors that nothing needs, such as {min(self.tensors)!r}")
+        history = [from_plain_items(epoch) | {"batches": []} for epoch in self.header["history"]]
+        net.history.extend(history)
+        net.module_.eval()
+
+    def _below(self, prefix):
+        """Take out the tensors whose names start with the prefix, and cut it off."""
+        names = [name for name in self.tensors if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.tensors.pop(name) for name in names}
 
 
-def _restore_optimizer(optimizer, rates, tensors):
+def from_plain_items(items: dict) -> dict:
+    """Turn the values of a dict of JSON back."""
+    return {key: from_plain(value) for key, value in items.items()}
+
+
+def _fill_optimizer(optimizer, rates, tensors):
     state = optimizer.state_dict()
     for group, rate in zip(state["param_groups"], rates, strict=True):
         group["lr"] = float(rate)
@@ -317,11 +356,3 @@ def _restore_optimizer(optimizer, rates, tensors):
             raise ValueError(f"the optimiser's {name!r} has the shape {tuple(value.shape)}")
         state["state"].setdefault(int(i), {})[key] = value
     optimizer.load_state_dict(state)
-
-
-def _restore_generators(net, same_device, states):
-    net.global_state_ = states["global_state_"]
-    net.order_generator_.set_state(states["order_generator_"])
-    # Generators of different kinds of device draw different numbers, from states of other sizes.
-    if same_device:
-        net.generator_.set_state(states["generator_"])

@@ -1,24 +1,150 @@
-"""Training with skorch: the only file that imports it."""
+"""Batches, and the skorch net that trains on them.
+
+Inputs are tensors on the training device. Sparse matrices, memory maps and what is too large to be
+copied stay where they are instead, and are prepared batch by batch, to the same numbers.
+
+Of skorch's private parts `_default_callbacks` is replaced, since there is no public way to choose
+the default callbacks.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import copy
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from scipy import sparse
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring, PrintLog
-from skorch.helper import predefined_split
-from skorch.utils import TeeGenerator, noop
-from tqdm import tqdm
+from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.utils import TeeGenerator
+from torch.utils.data import Dataset
 
-from skcentrobind._training.batches import EpochBatches
+from skcentrobind._encoders.custom import CustomEncoder
+from skcentrobind._encoders.module import BindModule, prepared_batch
+from skcentrobind._training.callbacks import (
+    ProgressBar,
+    StopIfDiverged,
+    stop_early,
+    stops_early,
+)
+from skcentrobind._training.plan import Plan, intra_loss, with_second_head
+from skcentrobind._training.streaming import StreamedRows
+from skcentrobind.losses import BaseLoss
 from skcentrobind.metrics import mean_reciprocal_rank
+
+# Prepared data beyond these bytes (2 GiB) are not copied.
+_COPY_BYTES = 2**31
 
 # Held-out rows are searched in galleries of this size, or of the batch size if that is larger.
 _GALLERY = 1024
 
 # Rows that are embedded at a time together with an augmented copy.
 _EMBED_ROWS = 8192
+
+
+class BindData(Dataset):
+    """Training data, one input per group of encoders.
+
+    Parameters
+    ----------
+    inputs : list of Tensor or StreamedRows of shape (n_samples, ...)
+        Prepared rows on the device, or rows that become so; the modalities of a bank stand side
+        by side.
+    mask : Tensor of bool of shape (n_samples, n_modalities) or None
+        Which samples have which modality; None means that none is missing.
+    """
+
+    def __init__(self, inputs, mask):
+        self.inputs = inputs
+        self.mask = mask
+
+    @classmethod
+    def from_modalities(cls, X, present, scalers, groups, device, rows=None):
+        """Lay out rows of all modalities for the groups.
+
+        Parameters
+        ----------
+        X : Modalities
+            Checked data.
+        present : ndarray of bool of shape (n_rows, n_modalities)
+            Which of the rows have which modality.
+        scalers : list of scaler or None
+            How each modality is standardised.
+        groups : list of tuple of int
+            Members of each group.
+        device : str
+            Where the inputs go.
+        rows : ndarray of int of shape (n_rows,), default=None
+            Which rows of X to lay out; None for all.
+
+        Returns
+        -------
+        data : BindData
+        """
+        inputs = []
+        n_features = sum(math.prod(array.shape[1:]) for array in X.arrays)
+        is_large = 4 * len(present) * n_features > _COPY_BYTES
+        for members in groups:
+            names, group_scalers = [X.names[m] for m in members], [scalers[m] for m in members]
+            arrays = [X.arrays[m] for m in members]
+            if is_large or any(sparse.issparse(a) or isinstance(a, np.memmap) for a in arrays):
+                inputs.append(StreamedRows(names, arrays, group_scalers, rows, device))
+                continue
+            if rows is not None:
+                arrays = [array[rows] for array in arrays]
+            inputs.append(prepared_batch(names, arrays, group_scalers, device))
+        if not present.all():
+            return cls(inputs, torch.from_numpy(present).to(device))
+        return cls(inputs, None)
+
+    def __len__(self):
+        return len(self.inputs[0])
+
+    def __getitem__(self, rows):
+        """Return a batch: rows of every group's input and, where some are missing, the mask."""
+        batch = {"inputs": [x.index_select(0, rows) for x in self.inputs]}
+        if self.mask is not None:
+            batch["mask"] = self.mask.index_select(0, rows)
+        return batch
+
+
+class EpochBatches:
+    """Batches of one epoch, all of equal size (give or take one row).
+
+    A short last batch would have fewer negatives and a batch of one row none at all.
+
+    Parameters
+    ----------
+    data : BindData
+        The samples.
+    batch_size : int
+        Upper bound of the size.
+    generator : torch.Generator or None
+        Source of a new order in every epoch; None keeps the order of the rows.
+    """
+
+    def __init__(self, data, batch_size, generator=None):
+        self.data = data
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self):
+        n_samples = len(self.data)
+        # Two rows at least, even if one batch of three exceeds `batch_size` by one.
+        return max(1, min(-(-n_samples // self.batch_size), n_samples // 2))
+
+    def __iter__(self):
+        n_samples = len(self.data)
+        if self.generator is None:
+            order = torch.arange(n_samples, device="cpu")
+        else:
+            order = torch.randperm(n_samples, generator=self.generator, device="cpu")
+        order = order.to(self.data.inputs[0].device)
+        for rows in order.tensor_split(len(self)):
+            yield self.data[rows], None
 
 
 class BindNet(NeuralNet):
@@ -29,7 +155,7 @@ class BindNet(NeuralNet):
     module : BindModule
         Freshly built, trained in place.
     criterion : BaseLoss
-        Objective.
+        The loss.
     seed : int
         Seed of the order of the rows, of the augmentation and of random anchors.
     phase : str
@@ -37,15 +163,17 @@ class BindNet(NeuralNet):
     draws_globally : bool
         Whether the module holds a user's own layers, which may draw from torch's global
         generator (dropout, say). It is then seeded for the time of the training.
-    has_listeners : bool
-        Whether callbacks want to hear of every batch.
+    has_batch_callbacks : bool
+        Whether there are callbacks that are called for every batch.
     **kwargs
         As in `skorch.NeuralNet`.
     """
 
-    def __init__(self, module, criterion, *, seed, phase, draws_globally, has_listeners, **kwargs):
+    def __init__(
+        self, module, criterion, *, seed, phase, draws_globally, has_batch_callbacks, **kwargs
+    ):
         super().__init__(module, criterion, **kwargs)
-        self.has_listeners = has_listeners
+        self.has_batch_callbacks = has_batch_callbacks
         self.seed = seed
         self.phase = phase
         self.draws_globally = draws_globally
@@ -89,10 +217,14 @@ class BindNet(NeuralNet):
 
     def infer(self, x, generator=None):
         """Embed a batch and its augmented copy."""
-        present = x.get("present")
-        if present is not None:
-            present = present.T  # (n_modalities, batch)
-        return *self.module_(x["inputs"], present, generator or self.generator_), present
+        mask = x.get("mask")
+        if mask is not None:
+            mask = mask.T  # (n_modalities, batch)
+        return *self.module_(x["inputs"], mask, generator or self.generator_), mask
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the loss of a batch."""
+        return self.criterion_(*y_pred, self.generator_)
 
     def on_epoch_begin(self, net, **kwargs):
         """Open the epoch; the modes of layers are set here, once, not in every step."""
@@ -100,15 +232,15 @@ class BindNet(NeuralNet):
         self._set_training(True)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run through all batches; what nobody listens to is not announced batch by batch."""
-        if not training or self.has_listeners:
+        """Run through all batches; per-batch callbacks are skipped if there are none."""
+        if not training or self.has_batch_callbacks:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
         sizes, losses = [], []
         for batch in iterator:
             losses.append(step_fn(batch)["loss"].detach())
             sizes.append(len(batch[0]["inputs"][0]))
-        # One transfer from the device an epoch instead of one a batch.
+        # One transfer from the device per epoch instead of one per batch.
         losses, sizes = torch.stack(losses).double().cpu(), torch.tensor(sizes, device="cpu")
         self.history.new_batch()
         self.history.record_batch("train_loss", float(losses @ sizes.double() / sizes.sum()))
@@ -120,27 +252,21 @@ class BindNet(NeuralNet):
             for parameter in group["params"]:
                 parameter.grad = None
         y_pred = self.infer(batch[0])
-        loss, held = self.criterion_.step(*y_pred, self.generator_)
+        loss, frozen = self.criterion_.step(*y_pred, self.generator_)
         if not loss.requires_grad:
-            # A batch of rows that have the frozen anchor alone: nobody can learn from it.
+            # All rows of the batch have the frozen anchor alone: there is nothing to learn.
             return {"loss": loss, "y_pred": y_pred}
         loss.backward()
-        if self.has_listeners:
+        if self.has_batch_callbacks:
             parameters = TeeGenerator(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
-        # Weight decay and momentum move weights without a gradient, too: encoders that must not
-        # move in this step are put back.
-        tensors = [tensor for m in held for tensor in self._parameters_of(m)]
-        before = [tensor.clone() for tensor in tensors]
+        held = self.module_.held_parameters(frozen)
+        before = [tensor.clone() for tensor in held]
         self.optimizer_.step()
-        for tensor, value in zip(tensors, before, strict=True):
+        for tensor, value in zip(held, before, strict=True):
             tensor.copy_(value)
         self.criterion_.clamp_()
         return {"loss": loss, "y_pred": y_pred}
-
-    def _parameters_of(self, modality):
-        group, k = self.module_.group_of(modality)
-        return [tensor.detach() for tensor in group.member_parameters(k)]
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
@@ -151,7 +277,7 @@ class BindNet(NeuralNet):
         y_pred = self.infer(batch[0], generator)
         loss = self.criterion_(*y_pred, generator)
         z, z_augmented = (self.criterion_.shared(t).cpu().numpy() for t in y_pred[:2])
-        present = None if y_pred[2] is None else y_pred[2].cpu().numpy().T
+        present = None if y_pred[2] is None else y_pred[2].T.cpu().numpy()
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
             present = None if present is None else present.repeat(2, axis=1)
@@ -187,7 +313,7 @@ class BindNet(NeuralNet):
         with self._lend_global_generator():
             self.notify("on_train_begin", X=data, y=None)
             n_before = len(self.history)
-            # Early stopping speaks to skorch by an interrupt, as does an impatient user.
+            # Early stopping ends skorch's loop by an interrupt, as Ctrl-C does.
             try:
                 self.fit_loop(data, epochs=epochs)
             except KeyboardInterrupt:
@@ -201,8 +327,8 @@ class BindNet(NeuralNet):
     def forget_held_out(self):
         """Drop the rows of early stopping, which would be in every pickle, and what read them."""
         self.train_split = None
-        self.callbacks = [c for c in self.callbacks if not _stops_early(c)]
-        self.callbacks_ = [c for c in self.callbacks_ if not _stops_early(c)]
+        self.callbacks = [c for c in self.callbacks if not stops_early(c)]
+        self.callbacks_ = [c for c in self.callbacks_ if not stops_early(c)]
 
     @contextlib.contextmanager
     def _lend_global_generator(self):
@@ -216,81 +342,123 @@ class BindNet(NeuralNet):
             self.global_state_ = torch.get_rng_state()
 
 
-class StopIfDiverged(Callback):
-    """End the training with an error once the loss is not a finite number."""
-
-    def on_epoch_end(self, net, **kwargs):
-        """Look at the loss of the epoch."""
-        loss = net.history[-1, "train_loss"]
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"The loss became {loss} in epoch {len(net.history)}: training diverged. Lower "
-                f"learning_rate (now {net.lr:g}), or check the scale of the data if "
-                "standardize=False."
-            )
-
-
-class ProgressBar(Callback):
-    """One bar over all epochs, with the latest loss behind it."""
-
-    def on_train_begin(self, net, **kwargs):
-        """Open the bar."""
-        self.bar_ = tqdm(total=net.epochs_, desc=net.phase, unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):
-        """Move it on."""
-        self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.4f}", refresh=False)
-        self.bar_.update()
-
-    def on_train_end(self, net, **kwargs):
-        """Close it."""
-        self.bar_.close()
-        del self.bar_
-
-
-class StopEarly(EarlyStopping):
-    """Restores, with the weights, what the loss had learned: temperatures, weights of an anchor."""
-
-    def on_epoch_end(self, net, **kwargs):
-        """Keep the state of the loss of the best epoch."""
-        super().on_epoch_end(net, **kwargs)
-        if not self.misses_:
-            self.best_loss_ = copy.deepcopy(net.criterion_.state_dict())
-
-    def on_train_end(self, net, **kwargs):
-        """Go back to the best epoch, if there was one."""
-        super().on_train_end(net, **kwargs)
-        if self.best_epoch_:
-            net.criterion_.load_state_dict(vars(self).pop("best_loss_"))
-
-
-def _stops_early(callback):
-    return isinstance(callback, tuple) and isinstance(callback[1], StopEarly)
-
-
-def stop_early(data_valid, patience):
-    """Return the split and the callback that end training when retrieval no longer improves.
+def build_net(
+    plan: Plan,
+    module: BindModule,
+    loss: BaseLoss,
+    *,
+    callbacks: Sequence | None = None,
+    verbose: int = 0,
+    data_valid: BindData | None = None,
+    patience: int = 0,
+) -> BindNet:
+    """Wire module, loss and optimiser into a net for the binding phase.
 
     Parameters
     ----------
-    data_valid : BindData
-        Held-out rows.
-    patience : int
-        Epochs without improvement until the end.
+    plan : Plan
+        What to train.
+    module : BindModule
+        The encoders.
+    loss : BaseLoss
+        Complete.
+    callbacks : list of skorch callbacks, default=None
+        The user's, which are copied.
+    verbose : int, default=0
+        How much is printed.
+    data_valid : BindData, default=None
+        Rows that early stopping holds out.
+    patience : int, default=0
+        Epochs without improvement until it stops.
 
     Returns
     -------
-    train_split : callable
-        For `BindNet(train_split=...)`.
-    callback : StopEarly
+    net : BindNet
+        Initialised.
     """
-    stop = StopEarly(
-        monitor="valid_score",
-        lower_is_better=False,
-        patience=patience,
-        threshold=1e-4,
-        threshold_mode="abs",
-        load_best=True,
-        sink=noop,
-    )
-    return predefined_split(data_valid), stop
+    module.freeze(loss.frozen())
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(
+            "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
+            "modality learn, for example with encoder='residual'."
+        )
+    options = {
+        "callbacks": [copy.deepcopy(callback) for callback in callbacks or []],
+        "has_batch_callbacks": bool(callbacks),
+        "verbose": verbose,
+    }
+    if data_valid is not None:
+        options["train_split"], stop = stop_early(data_valid, patience)
+        options["callbacks"].append(("early_stopping", stop))
+    return _make_net(plan, module, loss, "binding", plan.seed, **options)
+
+
+def pretrain(
+    plan: Plan,
+    module: BindModule,
+    data: BindData,
+    epochs: int,
+    *,
+    verbose: int = 0,
+    batchwise: bool = False,
+) -> None:
+    """Train every encoder on its own augmented rows, in place.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to train.
+    module : BindModule
+        The encoders.
+    data : BindData
+        The samples.
+    epochs : int
+        How long.
+    verbose : int, default=0
+        How much is printed.
+    batchwise : bool, default=False
+        Whether the loss is recorded batch by batch, as it is with callbacks.
+    """
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        return
+    loss = with_second_head(plan, intra_loss(plan))
+    options = {"has_batch_callbacks": batchwise, "verbose": verbose}
+    net = _make_net(plan, module, loss, "pre-training", plan.seed + 3, **options)
+    net.train_on(data, epochs)
+
+
+def _make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), **options):
+    return BindNet(
+        module,
+        loss.to(plan.device),
+        seed=seed,
+        phase=phase,
+        draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=plan.weight_decay,
+        optimizer__fused=plan.device.split(":")[0] in ("cpu", "cuda"),
+        **_optimizer_options(plan, module),
+        batch_size=plan.batch_size,
+        train_split=train_split,
+        callbacks=list(callbacks),
+        device=plan.device,
+        **options,
+    ).initialize()
+
+
+def _optimizer_options(plan, module):
+    """Return the learning rates of the groups of encoders, and what has no weight decay."""
+    rates = [spec.learning_rate for spec in plan.modalities]
+    apart = []
+    if plan.learn_temperature:
+        # The decay of a logarithm would pull the temperature towards 1. Parameters of encoders,
+        # whatever a user calls them, begin with "groups.".
+        apart.append(("[!g]*log_temperature", {"weight_decay": 0.0}))
+    if len(set(rates)) > 1:
+        apart += [
+            (f"groups.{i}.*", {"lr": rates[group.members[0]]})
+            for i, group in enumerate(module.groups)
+        ]
+    # What belongs to no modality, such as a loss that learns, takes the largest rate.
+    options = {"lr": max(rates)}
+    return options | ({"optimizer__param_groups": apart} if apart else {})

@@ -1,72 +1,297 @@
-"""From an estimator's parameters and checked data to a network that is ready to train."""
+"""From parameters and a schema to a plan, and from a plan to a module and a loss."""
 
-import contextlib
-import copy
+from __future__ import annotations
+
 import math
 import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skcentrobind._data.scaling import fit_scalers
-from skcentrobind._encoders.augmentations import augmentation
-from skcentrobind._encoders.encoders import CustomEncoder, build_groups
-from skcentrobind._encoders.module import BindModule, View
+from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.schema import Schema
+from skcentrobind._data.statistics import fit_scalers
+from skcentrobind._encoders.encoders import ENCODERS, start_in_closed_form
+from skcentrobind._encoders.module import BindModule, assemble, make_groups, prepared_batch
 from skcentrobind._encoders.sparse import to_dense
-from skcentrobind._encoders.start import start_from_gcca
 from skcentrobind._names import per_modality
-from skcentrobind._training.batches import BindData, prepared_batch
-from skcentrobind._training.device import resolve_precision
-from skcentrobind._training.net import BindNet, stop_early
 from skcentrobind.anchors import IntraAnchor
-from skcentrobind.losses import AnchorLoss, RegularizedLoss, SeparatedLoss
+from skcentrobind.losses import AnchorLoss, BaseLoss, RegularizedLoss, SeparatedLoss, Temperature
+
+# Narrower spaces save no time; in wider ones time is spent and little found.
+_NARROWEST, _WIDEST = 64, 256
 
 
-def draw_seed(random_state):
-    """Seed of a fit; None draws from the system and leaves numpy's global state alone."""
-    if random_state is None:
-        return secrets.randbelow(2**31 - 1)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def enough_epochs(steps_an_epoch, is_warm):
-    """Epochs that train long enough without asking anybody.
-
-    On small data an epoch is a step or two, and many more than 100 of them, or 50 from a warm
-    start, learn the rows by heart. On large data an epoch is hundreds of steps, and the score
-    hardly rises after the first 10,000.
-    """
-    return max(10, min(50 if is_warm else 100, 10_000 // steps_an_epoch))
-
-
-def build_data(estimator, X, present, layout, rows=None):
-    """Lay out rows for the groups of encoders; `rows` are some of X, None for all."""
-    scalers = [estimator.scalers_[name] for name in estimator.modality_names_]
-    return BindData.from_modalities(X, present, scalers, layout, estimator.device_, rows)
-
-
-def width_of_space(estimator):
-    """Number of components, chosen by the widths of the modalities if nobody else does.
-
-    A space of more dimensions than modalities have features has nothing to hold in them, and
-    fewer than 64 save no time. Beyond 256 time is spent and little found.
+@dataclass(frozen=True)
+class ModalitySpec:
+    """What the parameters mean for one modality.
 
     Parameters
     ----------
-    estimator : estimator
-        Its parameters are checked, and names and shapes of the modalities known.
-
-    Returns
-    -------
-    n_components : int
-        At least 1; at least 2 if nobody else chose it.
+    name : str
+        The modality.
+    row_shape : tuple of int
+        Shape of one row.
+    is_sparse : bool
+        Whether its rows are sparse.
+    encoder : str, Module or callable
+        Name in `ENCODERS`, or a module of the user's own, or a factory of one.
+    augmentation : str, callable or None
+        Name in `AUGMENTATIONS`, or a function of the user's own.
+    learning_rate : float
+        Step size of its encoder.
+    scaling : {"standard", "whiten"} or None
+        How its rows are scaled; None leaves them as they are.
+    n_features : int
+        Number of features.
     """
-    if not isinstance(estimator.n_components, str):
-        return int(estimator.n_components)
-    names, widths = estimator.modality_names_, estimator.n_features_per_modality_
-    specs = per_modality(estimator.encoder, names, "encoder")
-    fixed = {n: w for n, w, s in zip(names, widths, specs, strict=True) if s == "identity"}
+
+    name: str
+    row_shape: tuple[int, ...]
+    is_sparse: bool
+    encoder: Any
+    augmentation: Any
+    learning_rate: float
+    scaling: str | None
+    n_features: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fit is going to train: parameters, resolved for the data.
+
+    Parameters
+    ----------
+    modalities : tuple of ModalitySpec of length n_modalities
+        The modalities.
+    n_components : int
+        Width of the shared space.
+    n_specific_components : int
+        Width of the second head, 0 if there is none.
+    hidden_layer_sizes : tuple of int
+        Widths of the hidden layers.
+    augmentation_scale : float
+        Strength of the augmentation.
+    temperature : float or tuple of float of length n_modalities
+        One for all modalities or one per modality.
+    learn_temperature : bool
+        Whether it is trained.
+    regularizers : dict of str to float
+        Weights of the terms beside the loss.
+    weight_decay : float
+        Decoupled weight decay.
+    batch_size : int
+        Upper bound of the rows in a step.
+    precision : {"float32", "bf16"}
+        Numbers in which the encoders compute.
+    device : str
+        Where torch computes.
+    seed : int
+        Seed of everything that is drawn.
+    """
+
+    modalities: tuple[ModalitySpec, ...]
+    n_components: int
+    n_specific_components: int
+    hidden_layer_sizes: tuple[int, ...]
+    augmentation_scale: float
+    temperature: float | tuple[float, ...]
+    learn_temperature: bool
+    regularizers: Mapping[str, float]
+    weight_decay: float
+    batch_size: int
+    precision: str
+    device: str
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        parameters: Mapping[str, Any],
+        schema: Schema,
+        *,
+        device: str,
+        seed: int | None = None,
+        n_components: int | None = None,
+    ) -> Plan:
+        """Resolve the parameters of an estimator.
+
+        Parameters
+        ----------
+        parameters : dict
+            Names and values, checked.
+        schema : Schema
+            The data.
+        device : str
+            Where torch computes.
+        seed : int, default=None
+            The seed; None draws it by `random_state`.
+        n_components : int, default=None
+            Width of the shared space; None resolves the parameter.
+
+        Returns
+        -------
+        plan : Plan
+
+        Raises
+        ------
+        ValueError
+            If a list or dict does not fit the modalities.
+        """
+        modalities = _specs(parameters, schema)
+        temperature = parameters["temperature"]
+        if isinstance(temperature, list | tuple | dict):
+            temperature = tuple(map(float, per_modality(temperature, schema.names, "temperature")))
+        else:
+            temperature = float(temperature)
+        n_specific = int(parameters["n_specific_components"])
+        _refuse_second_head(modalities, n_specific)
+        if n_components is None:
+            n_components = _width_of_space(parameters["n_components"], modalities)
+        return cls(
+            modalities=modalities,
+            n_components=n_components,
+            n_specific_components=n_specific,
+            hidden_layer_sizes=tuple(map(int, parameters["hidden_layer_sizes"])),
+            augmentation_scale=float(parameters["augmentation_scale"]),
+            temperature=temperature,
+            learn_temperature=bool(parameters["learn_temperature"]),
+            regularizers={k: float(v) for k, v in (parameters["regularizers"] or {}).items()},
+            weight_decay=float(parameters["weight_decay"]),
+            batch_size=int(parameters["batch_size"]),
+            precision=parameters["precision"],
+            device=device,
+            seed=draw_seed(parameters["random_state"]) if seed is None else seed,
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the modalities."""
+        return [spec.name for spec in self.modalities]
+
+    def make_temperature(self) -> Temperature:
+        """Return the temperature of the loss, not yet trained."""
+        if isinstance(self.temperature, tuple):
+            return Temperature(list(self.temperature), self.learn_temperature)
+        return Temperature(self.temperature, self.learn_temperature)
+
+    def to_json(self) -> dict:
+        """Return what `json.dumps` takes; code of the user's own becomes ``{"$code": type}``."""
+        stored = {f.name: getattr(self, f.name) for f in fields(self)}
+        return stored | {
+            "modalities": [
+                {f.name: _stored(getattr(spec, f.name)) for f in fields(spec)}
+                for spec in self.modalities
+            ]
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], code: Mapping[str, Any]) -> Plan:
+        """Make a plan of what `to_json` has returned, also after it has been JSON.
+
+        Parameters
+        ----------
+        stored : dict
+            The fields; tuples may be lists.
+        code : dict of str to object
+            Parameters `encoder` and `augmentation`, where they held code.
+
+        Returns
+        -------
+        plan : Plan
+        """
+        known = {f.name for f in fields(cls)}
+        if set(stored) != known:
+            raise ValueError(f"the plan has the fields {sorted(stored)}, expected {sorted(known)}")
+        names = [spec["name"] for spec in stored["modalities"]]
+        given = {
+            key: _each(value, names, key)
+            for key, value in code.items()
+            if key in ("encoder", "augmentation")
+        }
+        modalities = []
+        for m, entry in enumerate(stored["modalities"]):
+            own = {key: given[key][m] for key in given if isinstance(entry[key], dict)}
+            spec = ModalitySpec(**entry | own)
+            if not isinstance(spec.encoder, str) and isinstance(spec.encoder, dict):
+                raise ValueError(f"the encoder of '{spec.name}' is code that is not given")
+            modalities.append(replace(spec, row_shape=tuple(map(int, spec.row_shape))))
+        temperature = stored["temperature"]
+        return cls(
+            **{
+                **stored,
+                "modalities": tuple(modalities),
+                "hidden_layer_sizes": tuple(stored["hidden_layer_sizes"]),
+                "temperature": tuple(temperature) if isinstance(temperature, list) else temperature,
+            }
+        )
+
+
+def _specs(parameters, schema):
+    """Return one ModalitySpec per modality."""
+    encoders, augmentations, rates = (
+        _each(parameters[name], schema.names, name)
+        for name in ("encoder", "augmentation", "learning_rate")
+    )
+    return tuple(
+        ModalitySpec(
+            name,
+            schema.row_shapes[m],
+            schema.is_sparse[m],
+            encoders[m],
+            augmentations[m],
+            float(rates[m]),
+            _scaling(parameters, encoders[m]),
+            math.prod(schema.row_shapes[m]),
+        )
+        for m, name in enumerate(schema.names)
+    )
+
+
+def _each(value, names, parameter):
+    if isinstance(value, list | tuple | dict):
+        return per_modality(value, names, parameter)
+    return [value] * len(names)
+
+
+def _stored(value):
+    is_plain = value is None or isinstance(value, str | bool | int | float | tuple)
+    return value if is_plain else {"$code": type(value).__name__}
+
+
+def _scaling(parameters, encoder):
+    """Return how rows are scaled; a user's module gets them as they are."""
+    standardize = parameters["standardize"]
+    if not standardize or not isinstance(encoder, str) or not ENCODERS[encoder].standardizes:
+        return None
+    return "whiten" if isinstance(standardize, str) else "standard"
+
+
+def _refuse_second_head(modalities, n_specific):
+    for spec in modalities if n_specific else ():
+        if isinstance(spec.encoder, str) and ENCODERS[spec.encoder].keeps_width:
+            raise ValueError(
+                f"encoder={spec.encoder!r} of modality '{spec.name}' has no second head; set "
+                "n_specific_components=0 or choose another encoder for it."
+            )
+
+
+def _width_of_space(n_components, modalities):
+    """Return the number of components, by default chosen by the widths of the modalities.
+
+    A space of more dimensions than modalities have features has nothing to hold in them.
+    """
+    if not isinstance(n_components, str):
+        return int(n_components)
+    fixed = {
+        spec.name: spec.n_features
+        for spec in modalities
+        if isinstance(spec.encoder, str) and ENCODERS[spec.encoder].keeps_width
+    }
     if fixed:
         width, *others = set(fixed.values())
         if others or width < 2:
@@ -75,169 +300,138 @@ def width_of_space(estimator):
                 f"and the same for all that have it, but got {fixed}; choose another encoder."
             )
         return width
-    return min(max(64, 2 ** int(math.log2(np.median(widths)))), 256)
+    median = np.median([spec.n_features for spec in modalities])
+    return min(max(_NARROWEST, 2 ** int(math.log2(median))), _WIDEST)
 
 
-def build_module(estimator, X, present, rows=None):
+def draw_seed(random_state: Any) -> int:
+    """Return the seed of a fit; None draws it from the system, not from numpy's global state."""
+    if random_state is None:
+        return secrets.randbelow(2**31 - 1)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def enough_epochs(steps_per_epoch: int, is_warm: bool) -> int:
+    """Return a number of epochs that trains long enough.
+
+    On small data an epoch is a step or two, and many more than 100 of them, or 50 from a warm
+    start, overfit. On large data an epoch is hundreds of steps, and the score hardly rises after
+    the first 10,000.
+    """
+    return max(10, min(50 if is_warm else 100, 10_000 // steps_per_epoch))
+
+
+# ------------------------------------------------------------------- module
+
+
+def build_module(
+    plan: Plan, X: Modalities, present: np.ndarray, init: str, rows: np.ndarray | None = None
+) -> tuple[BindModule, dict, bool]:
     """Make encoders and augmentation.
 
     Parameters
     ----------
-    estimator : estimator
-        Its parameters are checked, and names and shapes of the modalities known.
+    plan : Plan
+        What to build.
     X : Modalities
         Checked data.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
+    init : {"gcca", "random"}
+        What the encoders start from.
     rows : ndarray of int, default=None
         Those of X that the encoders may learn from, None for all.
 
     Returns
     -------
     module : BindModule
-        On the estimator's device.
+        On the device of the plan.
     scalers : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
-        How each modality is standardised.
+        How each modality is scaled.
     is_warm : bool
         Whether nothing that has to be learned starts from a random draw.
     """
-    names = estimator.modality_names_
-    specs = per_modality(estimator.encoder, names, "encoder")
-    modules = [name for name, spec in zip(names, specs, strict=True) if not isinstance(spec, str)]
-    # A user's module gets its input as it is, and the identity must keep directions.
-    scaled = [
-        bool(estimator.standardize and isinstance(spec, str) and spec != "identity")
-        for spec in specs
-    ]
-    whitens = isinstance(estimator.standardize, str)
-    whitened = [name for name, use in zip(names, scaled, strict=True) if use and whitens]
-    fitted = fit_scalers(X, unscaled=modules, whitened=whitened, rows=rows)
+    specs = plan.modalities
+    fitted = fit_scalers(
+        X,
+        unscaled=[spec.name for spec in specs if not isinstance(spec.encoder, str)],
+        whitened=[spec.name for spec in specs if spec.scaling == "whiten"],
+        rows=rows,
+    )
     scalers = {
-        name: scaler if use else None
-        for name, scaler, use in zip(names, fitted, scaled, strict=True)
+        spec.name: scaler if spec.scaling else None
+        for spec, scaler in zip(specs, fitted, strict=True)
     }
 
     def probe(m):
         some = np.flatnonzero(present[:, m])[:2]
-        return to_dense(prepared_batch([names[m]], [X.arrays[m][some]], [None], "cpu"))
+        return to_dense(prepared_batch([specs[m].name], [X.arrays[m][some]], [None], "cpu"))
 
-    groups = _groups(estimator, probe)
-    is_warm = estimator.init == "gcca" and start_from_gcca(
-        groups, X, present, rows, list(scalers.values()), estimator._n_components, estimator._seed
+    groups = make_groups(plan, probe)
+    is_warm = init == "gcca" and start_in_closed_form(
+        groups, X, present, rows, list(scalers.values()), plan.n_components, plan.seed
     )
     # Stored entries of sparse rows are multiplied by noise, which needs no spread.
     spreads = [
         None
-        if all(scaled[m] or estimator._is_sparse[m] for m in group.members)
+        if all(specs[m].scaling or specs[m].is_sparse for m in group.members)
         else _spread([fitted[m] for m in group.members])
         for group in groups
     ]
     # A second head starts from a random draw.
-    is_warm = is_warm and not estimator._n_specific
-    return _assemble(estimator, groups, spreads), scalers, is_warm
+    is_warm = is_warm and not plan.n_specific_components
+    return assemble(plan, groups, spreads), scalers, is_warm
 
 
-def rebuild_module(estimator, spreads):
+def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindModule:
     """Make a module of the same form as in fit, for weights that come from elsewhere.
 
     Parameters
     ----------
-    estimator : estimator
-        Its parameters are checked, and names and shapes of the modalities known.
+    plan : Plan
+        What was built.
     spreads : list of Tensor or None
-        Standard deviations of the features of each group, where they are not 1.
+        For each group of encoders the standard deviations of its features, flat.
 
     Returns
     -------
     module : BindModule
-        On the estimator's device.
+        On the device of the plan.
     """
 
     def probe(m):
-        return torch.zeros(2, *estimator._row_shapes[m], device="cpu")
+        return torch.zeros(2, *plan.modalities[m].row_shape, device="cpu")
 
-    return _assemble(estimator, _groups(estimator, probe), spreads)
-
-
-def _assemble(estimator, groups, spreads):
-    """Put encoders and augmentation together, on the device."""
-    product_dtype = resolve_precision(estimator.precision, estimator.device_)
-    for group in groups:
-        group.product_dtype = product_dtype
-    augments = per_modality(estimator.augmentation, estimator.modality_names_, "augmentation")
-    strength = float(estimator.augmentation_scale)
-    views = []
-    for group, spread in zip(groups, spreads, strict=True):
-        first, *others = group.members
-        if spread is not None:
-            spread = spread if others else spread.view(estimator._row_shapes[first])
-            spread = spread.to(estimator.device_)
-        widths = [estimator.n_features_per_modality_[m] for m in group.members]
-        name, is_sparse = estimator.modality_names_[first], estimator._is_sparse[first]
-        augment = augmentation(augments[first], name, is_sparse)
-        views.append(View(augment, strength, spread, widths))
-    return BindModule(groups, views).to(estimator.device_)
-
-
-def _groups(estimator, probe):
-    """Make the encoders; torch's global random state stays as it was."""
-    names = estimator.modality_names_
-    specs = per_modality(estimator.encoder, names, "encoder")
-    augments = per_modality(estimator.augmentation, names, "augmentation")
-    # What is augmented differently or learns at another rate stays apart; a user's augmentation
-    # sees one modality at a time, and sparse rows are a group of their own.
-    is_sparse = estimator._is_sparse
-    views_of = [m if is_sparse[m] or callable(a) else a for m, a in enumerate(augments)]
-    rates = per_modality(estimator.learning_rate, names, "learning_rate")
-    split = list(zip(views_of, rates, strict=True))
-    if estimator._n_specific and "identity" in specs:
-        name = names[specs.index("identity")]
-        raise ValueError(
-            f"encoder='identity' of modality '{name}' has no second head; set "
-            "n_specific_components=0 or choose another encoder for it."
-        )
-    # A user's factory may draw weights from torch's global generator: lend it a seeded one.
-    custom = any(not isinstance(spec, str) for spec in specs)
-    with torch.random.fork_rng(devices=[]) if custom else contextlib.nullcontext():
-        if custom:
-            torch.random.default_generator.manual_seed(estimator._seed)
-        return build_groups(
-            specs,
-            estimator._row_shapes,
-            names,
-            estimator._n_components + estimator._n_specific,
-            estimator.hidden_layer_sizes,
-            split,
-            torch.Generator("cpu").manual_seed(estimator._seed),
-            probe,
-        )
+    return assemble(plan, make_groups(plan, probe), spreads)
 
 
 def _spread(scalers):
-    """Standard deviations of all features, zero for constant ones."""
+    """Return the standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
 
 
-def surround(estimator, loss, regularizers=None):
-    """Add to an objective what the parameters ask for, and introduce it to the modalities.
+# --------------------------------------------------------------------- loss
+
+
+def complete_loss(plan: Plan, loss: BaseLoss) -> BaseLoss:
+    """Add regularizers and the second head to a loss, and resolve it for the modalities.
 
     Parameters
     ----------
-    estimator : estimator
-        Its parameters are checked, and names of the modalities known.
+    plan : Plan
+        What was asked for.
     loss : BaseLoss
-        The objective of the shared head.
-    regularizers : dict of str to float, default=None
-        Weights of the terms beside it.
+        The loss of the shared head.
 
     Returns
     -------
-    objective : BaseLoss
+    loss : BaseLoss
         Ready for training.
     """
-    weights = dict(regularizers or {})
-    if "separation" in weights and not estimator._n_specific:
+    weights = dict(plan.regularizers)
+    n_specific = plan.n_specific_components
+    if "separation" in weights and not n_specific:
         raise ValueError(
             "regularizers={'separation': ...} keeps two heads apart, but there is one; set "
             "n_specific_components to the width of the second."
@@ -245,74 +439,18 @@ def surround(estimator, loss, regularizers=None):
     separation = weights.pop("separation", 1.0)
     if weights:
         loss = RegularizedLoss(loss, weights)
-    if estimator._n_specific:
-        loss = SeparatedLoss(loss, _intra_loss(estimator), estimator._n_components, separation)
-    loss.prepare(estimator.modality_names_)
+    return with_second_head(plan, loss, separation)
+
+
+def with_second_head(plan: Plan, loss: BaseLoss, separation: float = 1.0) -> BaseLoss:
+    """Add a second head to a loss if the plan has one, and resolve the loss for the modalities."""
+    if plan.n_specific_components:
+        loss = SeparatedLoss(loss, intra_loss(plan), plan.n_components, separation)
+    loss.prepare(plan.names)
     return loss
 
 
-def _intra_loss(estimator):
-    """Objective that binds every modality to its own augmented rows."""
-    return AnchorLoss(IntraAnchor(), estimator.temperature)
-
-
-def build_net(estimator, module, objective, data_valid):
-    """Wire module, objective and optimiser into a net for the binding phase."""
-    module.freeze(objective.frozen())
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        raise ValueError(
-            "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
-            "modality learn, for example with encoder='residual'."
-        )
-    options = {"callbacks": [copy.deepcopy(callback) for callback in estimator.callbacks or []]}
-    if data_valid is not None:
-        options["train_split"], stop = stop_early(data_valid, estimator.n_iter_no_change)
-        options["callbacks"].append(("early_stopping", stop))
-    return _net(estimator, module, objective, "binding", **options)
-
-
-def pretrain(estimator, module, data):
-    """Contrastive pre-training of every encoder on its own augmented rows."""
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        return
-    objective = surround(estimator, _intra_loss(estimator))
-    net = _net(estimator, module, objective, "pre-training", seed_shift=3)
-    net.train_on(data, estimator.pretrain_epochs)
-
-
-def _optimizer_options(estimator, module):
-    """Learning rates of the groups of encoders, and what weight decay must leave alone."""
-    rates = per_modality(estimator.learning_rate, estimator.modality_names_, "learning_rate")
-    apart = []
-    if estimator.learn_temperature:
-        # The decay of a logarithm would pull the temperature towards 1. Parameters of encoders,
-        # whatever a user calls them, begin with "groups.".
-        apart.append(("[!g]*log_temperature", {"weight_decay": 0.0}))
-    if len(set(rates)) > 1:
-        apart += [
-            (f"groups.{i}.*", {"lr": rates[group.members[0]]})
-            for i, group in enumerate(module.groups)
-        ]
-    # What belongs to no modality, such as a loss that learns, takes the largest rate.
-    options = {"lr": max(rates)}
-    return options | ({"optimizer__param_groups": apart} if apart else {})
-
-
-def _net(estimator, module, objective, phase, seed_shift=0, train_split=None, callbacks=()):
-    return BindNet(
-        module,
-        objective.to(estimator.device_),
-        seed=estimator._seed + seed_shift,
-        phase=phase,
-        draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
-        optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=estimator.weight_decay,
-        optimizer__fused=estimator.device_.split(":")[0] in ("cpu", "cuda"),
-        **_optimizer_options(estimator, module),
-        batch_size=estimator.batch_size,
-        train_split=train_split,
-        callbacks=list(callbacks),
-        has_listeners=bool(estimator.callbacks),
-        device=estimator.device_,
-        verbose=int(estimator.verbose),
-    ).initialize()
+def intra_loss(plan: Plan) -> AnchorLoss:
+    """Return the loss that binds every modality to its own augmented rows."""
+    temperature = replace(plan, learn_temperature=False).make_temperature()
+    return AnchorLoss(IntraAnchor(), temperature)

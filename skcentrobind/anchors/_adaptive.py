@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from skcentrobind._spectral import principal_direction
+from skcentrobind._ops import principal_direction
 from skcentrobind.anchors._base import BaseAnchor, MeanAnchor, Target
 
 

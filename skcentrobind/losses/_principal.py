@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from skcentrobind._spectral import principal_direction
+from skcentrobind._ops import principal_direction
 from skcentrobind.losses._base import BaseLoss, Temperature
 from skcentrobind.losses._candidates import mean_over
 from skcentrobind.losses._info_nce import anchor_info_nce

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from skcentrobind import CentroBindTransformer
-from skcentrobind._spectral import Spectrum
+from skcentrobind._ops import Spectrum
 from skcentrobind.anchors import (
     CallableAnchor,
     LearnedAnchor,

@@ -117,7 +117,7 @@ FIT = {
     "dok alone": ({}, sparse.dok_array(MATRIX), T, ["Sparse", "toarray"]),
     "masked": ({}, text(np.ma.masked_less(TEXT, 0)), V, ["'text'", "masked", "filled(np.nan)"]),
     "masked alone": ({}, np.ma.masked_less(MATRIX, 0), V, ["masked", "filled(np.nan)"]),
-    "equal names": ({}, {"1": IMAGE, 1: TEXT}, V, ["more than once", "['1']", "a name of its own"]),
+    "equal names": ({}, {"1": IMAGE, 1: TEXT}, V, ["duplicate names: ['1']", "a name of its own"]),
     "three levels of columns": (
         {}, pd.concat({"a": FRAME}, axis=1), V, ["two-level columns", "pd.concat"],
     ),

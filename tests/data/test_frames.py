@@ -87,7 +87,7 @@ def test_from_frame_names_the_modality_at_fault():
     with pytest.raises(ValueError, match=r"Modality 'b': got dtype complex128 in column"):
         Modalities.from_frame(df)
     clash = pd.concat({1: pd.DataFrame(ok), "1": pd.DataFrame(ok)}, axis=1)
-    with pytest.raises(ValueError, match=re.escape("more than once: ['1']")):
+    with pytest.raises(ValueError, match=re.escape("duplicate names: ['1']")):
         Modalities.from_frame(clash)
 
 

@@ -18,7 +18,7 @@ from mixed_items import assert_same, make_mixed
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from skcentrobind._data import items as _items
+from skcentrobind._data import modalities as _items
 from skcentrobind._data import modalities as _modalities
 from skcentrobind._data.modalities import Modalities
 
@@ -61,7 +61,7 @@ def test_names_are_distinct_strings_or_an_error(names):
     arrays = [np.full((2, 1), i) for i in range(len(names))]
     expected = tuple(str(name) for name in names)
     if len(set(expected)) < len(expected):
-        with pytest.raises(ValueError, match="stand more than once"):
+        with pytest.raises(ValueError, match="duplicate names"):
             Modalities(arrays, names=names)
         return
     X = Modalities(arrays, names=names)
@@ -175,7 +175,7 @@ def test_unknown_name_lists_names_and_suggests(X):
 
 
 def test_name_twice_is_refused(X):
-    with pytest.raises(ValueError, match=re.escape("more than once: ['image']")):
+    with pytest.raises(ValueError, match=re.escape("duplicate names: ['image']")):
         X[["image", "image"]]
 
 

@@ -235,7 +235,9 @@ def test_order_names_and_columns_are_checked(items):
     renamed = {**items, "table": items["table"].rename(columns={"size": "length"})}
     with pytest.raises(ValueError, match=r"(?s)Modality 'table'.*unseen at fit.*table/length"):
         per.transform(renamed)
-    with pytest.raises(ValueError, match=r"fitted with .*Did you mean 'text' for 'txt'"):
+    with pytest.raises(
+        ValueError, match=r"fitted with .*'txt' is none of them. Did you mean 'text'"
+    ):
         per.transform({"txt": items["text"], **{k: items[k] for k in list(items)[1:]}})
     with pytest.raises(ValueError, match="Modality 'image' has 5 features, but was fitted with 6"):
         per.transform({**items, "image": items["image"][:, :5]})

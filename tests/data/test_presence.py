@@ -12,7 +12,7 @@ from mixed_items import to_dense
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from skcentrobind._data import items as _items
+from skcentrobind._data import modalities as _items
 from skcentrobind._data.modalities import Modalities
 
 fast = settings(deadline=None, max_examples=50)

@@ -84,7 +84,7 @@ def test_unequal_lengths_list_all_modalities():
         Modalities({"image": np.ones((10, 3)), "text": np.ones((9, 3)), "tag": np.ones((10, 1))})
     message = str(info.value)
     assert "same number of samples, got image: 10, text: 9, tag: 10." in message
-    assert "fill those of samples that lack a modality with NaN" in message
+    assert "fill those of samples without the modality with NaN" in message
     assert "transposed" not in message
 
 
@@ -103,8 +103,8 @@ def test_unequal_lengths_hint_at_transposed_array():
         (["a"], ValueError, ["Got 1 names ('a',) for 2 arrays"]),
         (["a", "b", "c"], ValueError, ["Got 3 names", "for 2 arrays"]),
         ([], ValueError, ["Got 0 names", "for 2 arrays"]),
-        (["a", "a"], ValueError, ["more than once: ['a']", "('a', 'a')", "a name of its own"]),
-        ([1, "1"], ValueError, ["more than once: ['1']"]),
+        (["a", "a"], ValueError, ["duplicate names: ['a']", "('a', 'a')", "a name of its own"]),
+        ([1, "1"], ValueError, ["duplicate names: ['1']"]),
         (["a", ""], ValueError, ["an empty name", "('a', '')"]),
         ("ab", TypeError, ["names='ab'", "expected a list of 2 string(s)"]),
         ({"a", "b"}, TypeError, ["expected a list of 2 string(s)"]),

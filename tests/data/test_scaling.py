@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
-from skcentrobind._data import scaling as _data
-from skcentrobind._data.scaling import fit_scalers, prepare_rows
+from skcentrobind._data import statistics as _data
+from skcentrobind._data.statistics import fit_scalers, prepare_rows
 
 
 def standardised(column):

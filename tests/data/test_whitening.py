@@ -12,9 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from skcentrobind import CentroBindTransformer, Modalities, load
-from skcentrobind._data import scaling as _data
-from skcentrobind._data.scaling import fit_scalers
-from skcentrobind._data.whitening import WhiteningScaler
+from skcentrobind._data import statistics as _data
+from skcentrobind._data.statistics import WhiteningScaler, fit_scalers
 
 
 def correlated(n_samples=500, width=6, seed=0):
@@ -147,7 +146,7 @@ def test_errors(monkeypatch):
     X, _ = draw()
     with pytest.raises(ValueError, match="standardize='white', expected True, False or 'whiten'"):
         binder().set_params(standardize="white").fit(X)
-    monkeypatch.setattr("skcentrobind._data.whitening._MAX_WIDTH", 5)
+    monkeypatch.setattr("skcentrobind._data.statistics._MAX_WIDTH", 5)
     with pytest.raises(ValueError, match=r"'whiten'.*'image' has 6 .*PCA.*standardize=True"):
         binder().fit(X)
     assert WhiteningScaler().get_params() == StandardScaler().get_params()

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities
-from skcentrobind._encoders import start as _initial
-from skcentrobind._encoders.closed_form import generalized_cca
+from skcentrobind._data.statistics import generalized_cca
+from skcentrobind._encoders import encoders as _initial
 from skcentrobind.datasets import load_multiple_features
 
 ROWS = 20
@@ -256,7 +256,7 @@ def test_held_out_rows_are_not_looked_at(standardize):
     X, _ = draw(60)
     params = {"early_stopping": True, "validation_fraction": 0.3, "standardize": standardize}
     bind = quick_centro(max_epochs=0, **params).fit(X)
-    order = np.random.RandomState(bind._seed).permutation(60)
+    order = np.random.RandomState(bind._plan.seed).permutation(60)
     held_out = np.sort(order[:18])
     changed = {name: array.copy() for name, array in X.items()}
     for name in changed:

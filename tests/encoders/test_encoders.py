@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,15 +16,11 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from skcentrobind import CentroBindTransformer
-from skcentrobind._encoders.encoders import (
-    BUILT_IN,
-    CustomEncoder,
-    EncoderBank,
-    IdentityEncoder,
-    ModalityEncoder,
-    build_groups,
-    unit_rows,
-)
+from skcentrobind._encoders.custom import CustomEncoder
+from skcentrobind._encoders.encoders import ENCODERS, Identity, ModalityEncoder
+from skcentrobind._encoders.module import make_groups
+from skcentrobind._ops import unit_rows
+from skcentrobind._training.plan import ModalitySpec
 
 LEARNED = ["residual", "mlp", "linear"]
 
@@ -38,7 +35,7 @@ def randn(*shape, seed=0):
 
 def make_bank(widths, kind="residual", hidden=(6,), n_components=4, seed=0):
     """A bank in float64, every parameter random: as built, a residual MLP says nothing."""
-    bank = EncoderBank(range(len(widths)), widths, n_components, kind, hidden, seeded(seed))
+    bank = ENCODERS[kind](range(len(widths)), widths, n_components, hidden, seeded(seed))
     bank.double()
     with torch.no_grad():
         for i, parameter in enumerate(bank.parameters()):
@@ -129,7 +126,7 @@ def test_encoders_have_the_gradient_of_their_input(kind, widths):
 @pytest.mark.parametrize("kind", LEARNED)
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
 def test_residual_starts_linear_and_learns_more(kind, hidden):
-    bank = EncoderBank([0, 1], [3, 2], 4, kind, hidden, seeded()).double()
+    bank = ENCODERS[kind]([0, 1], [3, 2], 4, hidden, seeded()).double()
     on_a_line = randn(5) + torch.linspace(-3, 3, 9, dtype=torch.float64)[:, None]
     x = torch.cat([on_a_line * torch.arange(1, 6), randn(9, 5)])
 
@@ -150,7 +147,7 @@ def test_residual_starts_linear_and_learns_more(kind, hidden):
 
 @pytest.mark.parametrize("kind", LEARNED)
 def test_initial_weights_follow_each_members_width(kind):
-    bank = EncoderBank([0, 1], [400, 25], 8, kind, (16,), seeded())
+    bank = ENCODERS[kind]([0, 1], [400, 25], 8, (16,), seeded())
     for k, width in enumerate([400, 25]):
         first, bias, *_ = bank.member_parameters(k)
         bound = 1 / math.sqrt(width)
@@ -158,14 +155,14 @@ def test_initial_weights_follow_each_members_width(kind):
         assert first.abs().max() <= bound
         assert bias.abs().max() <= bound
         assert_allclose(first.std().item(), bound / math.sqrt(3), rtol=0.1)
-    again, other = (EncoderBank([0, 1], [400, 25], 8, kind, (16,), seeded(s)) for s in (0, 1))
+    again, other = (ENCODERS[kind]([0, 1], [400, 25], 8, (16,), seeded(s)) for s in (0, 1))
     assert torch.equal(again.first_weight, bank.first_weight)
     assert not torch.equal(other.first_weight, bank.first_weight)
 
 
 def test_global_generators_are_left_alone():
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    for kind in BUILT_IN:
+    for kind in ENCODERS:
         build([kind, kind], [(4,), (4,)])
     build([nn.Flatten(), "mlp"], [(2, 3), (4,)])  # with a projection
     assert torch.equal(torch.get_rng_state(), torch_before)
@@ -189,7 +186,7 @@ def test_member_parameters_are_views(kind, widths):
 
 
 def test_identity():
-    encoder = IdentityEncoder([3, 1], 4)
+    encoder = Identity([3, 1], [4, 4], 4, (), seeded())
     x = randn(5, 8)
     out = embed(encoder, x)
     for k, x_k in enumerate((x[:, :4], x[:, 4:])):
@@ -233,14 +230,26 @@ def build(specs, shapes, *, names=None, n_components=4, split=None, seed=0):
     names = names or [f"the {m}th" for m in range(len(specs))]
     split = split or [False] * len(specs)
     rows = [torch.randn((2, *shape), generator=seeded(9)) for shape in shapes]
-    args = (specs, shapes, names, n_components, (5,), split, seeded(seed), rows.__getitem__)
-    return build_groups(*args)
+    modalities = tuple(
+        ModalitySpec(
+            names[m], shape, False, specs[m], f"group {split[m]}", 1e-3, None, math.prod(shape)
+        )
+        for m, shape in enumerate(shapes)
+    )
+    plan = SimpleNamespace(
+        modalities=modalities,
+        n_components=n_components,
+        n_specific_components=0,
+        hidden_layer_sizes=(5,),
+        seed=seed,
+    )
+    return make_groups(plan, rows.__getitem__)
 
 
 @fast
 @given(
     st.lists(
-        st.tuples(st.sampled_from([*BUILT_IN, "module", "factory"]), st.booleans()),
+        st.tuples(st.sampled_from([*ENCODERS, "module", "factory"]), st.booleans()),
         min_size=1,
         max_size=7,
     )
@@ -253,12 +262,14 @@ def test_every_modality_belongs_to_one_group(choices):
     assert sorted(m for group in groups for m in group.members) == list(range(len(kinds)))
     for m, (kind, own) in enumerate(choices):
         group = groups[home[m]]
-        expected = CustomEncoder if kind in made else EncoderBank
-        assert type(group) is (IdentityEncoder if kind == "identity" else expected)
+        assert type(group) is (CustomEncoder if kind in made else ENCODERS[kind])
         # Equal built-in kinds share tensors, unless they are to be split; users' modules never.
         mates = [j for j, other in enumerate(choices) if other == (kind, own)]
         assert list(group.members) == ([m] if kind in made else mates)
-        assert ModalityEncoder(group, group.members.index(m))(torch.ones(3, 4)).shape == (3, 4)
+        assert ModalityEncoder(group, group.members.index(m))(torch.ones(3, 4)).shape == (
+            3,
+            4,
+        )
 
 
 def test_modules_are_copied_and_keep_their_modes():

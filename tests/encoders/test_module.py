@@ -7,8 +7,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from skcentrobind._encoders.encoders import CustomEncoder, EncoderBank, ModalityEncoder
-from skcentrobind._encoders.module import BindModule, View
+from skcentrobind._encoders.custom import CustomEncoder
+from skcentrobind._encoders.encoders import ENCODERS, ModalityEncoder
+from skcentrobind._encoders.module import Augmenter, BindModule
 
 
 def seeded(seed=0):
@@ -20,7 +21,7 @@ def negate(x, strength, spread, present, generator):
 
 
 def bank(members, widths, seed=0):
-    return EncoderBank(members, widths, 4, "mlp", (5,), seeded(seed)).double()
+    return ENCODERS["mlp"](members, widths, 4, (5,), seeded(seed)).double()
 
 
 def custom(member, *layers):
@@ -29,7 +30,7 @@ def custom(member, *layers):
 
 def make_module(*groups, augment=negate, widths=None):
     widths = widths or [[3] * len(group.members) for group in groups]
-    views = [View(augment, 0.3, None, width) for width in widths]
+    views = [Augmenter(augment, 0.3, None, width) for width in widths]
     return BindModule(nn.ModuleList(groups), views).train()
 
 

@@ -17,9 +17,9 @@ from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, PerModality, load
-from skcentrobind._data.scaling import fit_scalers, prepare_sparse
-from skcentrobind._encoders.augmentations import augmentation
-from skcentrobind._encoders.layers import Perceptrons
+from skcentrobind._data.statistics import fit_scalers, prepare_sparse
+from skcentrobind._encoders.encoders import ENCODERS
+from skcentrobind._encoders.module import augmentation_of
 from skcentrobind._encoders.sparse import SparseRows, stack_rows, to_dense
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
@@ -90,10 +90,13 @@ def test_gradients_are_those_of_dense_rows(n_hidden):
     weights = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
     grads = []
     for x in (SparseRows.from_csr(csr, "cpu"), torch.from_numpy(csr.toarray())):
-        leaves = [w.clone().requires_grad_() for w in weights]
-        z = Perceptrons.apply(x, [11], n_hidden, None, *leaves)
-        (z * torch.arange(16.0).view(1, 8, 2)).sum().backward()
-        grads.append([leaf.grad for leaf in leaves])
+        kind, hidden = ("residual", (n_hidden,)) if n_hidden else ("linear", ())
+        bank = ENCODERS[kind]([0], [11], 2, hidden, generator).double()
+        with torch.no_grad():
+            for parameter, value in zip(bank.parameters(), weights, strict=True):
+                parameter.copy_(value)
+        (bank(x) * torch.arange(16.0).view(1, 8, 2)).sum().backward()
+        grads.append([parameter.grad for parameter in bank.parameters()])
     for ours, reference in zip(*grads, strict=True):
         assert_allclose(ours, reference, atol=1e-12)
 
@@ -136,12 +139,12 @@ def test_scaling_keeps_zeros_and_ends_at_one():
 def test_augmentation_keeps_zeros():
     x = SparseRows.from_csr(draw_csr(50, 40, 0).astype(np.float32), "cpu")
     generator = torch.Generator().manual_seed(0)
-    noisy = augmentation("gaussian", is_sparse=True)(x, 0.3, None, None, generator)
+    noisy = augmentation_of("gaussian", "text", True)(x, 0.3, None, None, generator)
     assert torch.equal(noisy.columns, x.columns)
     ratio = noisy.values / x.values - 1
     assert abs(ratio.mean()) < 0.05
     assert abs(ratio.std() - 0.3) < 0.03
-    masked = augmentation("mask", is_sparse=True)(x, 0.3, None, None, generator)
+    masked = augmentation_of("mask", "text", True)(x, 0.3, None, None, generator)
     dropped = masked.values == 0
     assert abs(dropped.float().mean() - 0.3) < 0.05
     assert torch.equal(masked.values[~dropped], x.values[~dropped])
@@ -303,7 +306,7 @@ def test_form_of_fit_is_kept():
 
 def test_sparse_data_in_forms_that_are_refused():
     X = draw()
-    match = r"X is a csr_array of shape \(40, 9\) alone. Sparse.*pass \[X\].*toarray"
+    match = r"X is a csr_array of shape \(40, 9\) on its own. Sparse.*pass \[X\].*toarray"
     with pytest.raises(TypeError, match=match):
         binder().fit(X["text"])
     frame = pd.DataFrame.sparse.from_spmatrix(X["text"])

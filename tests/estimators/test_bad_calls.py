@@ -44,7 +44,7 @@ CASES = {
     ),
     "too few modalities": (
         lambda: fitted().transform([IMAGE, TEXT]), V,
-        ["2 modalities", "fitted with 3", "None for an absent modality", "Modalities(X)"],
+        ["2 modalities", "fitted with 3", "None for a missing modality", "Modalities(X)"],
     ),
     "too many modalities": (
         lambda: fitted().transform([IMAGE, TEXT, AUDIO, AUDIO]), V, ["4 modalities", "with 3"],

@@ -202,7 +202,7 @@ OTHER = {
     ),
     "no pair among the rows held out": (
         lambda: centro(early_stopping=True).fit(alternating()), V,
-        ["holds out 4 of 40", "no two modalities meet", "early_stopping=False"],
+        ["holds out 4 of 40", "no two modalities share 2", "early_stopping=False"],
     ),
 }  # fmt: skip
 

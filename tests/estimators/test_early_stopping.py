@@ -44,7 +44,7 @@ def test_early_stopping_restores_the_best_weights(make_data, binder):
         ).fit(X)  # fmt: skip
         best = max(bind.validation_scores_)
         found += bind.validation_scores_[-1] < best - 0.01
-        held_out = np.random.RandomState(bind._seed).permutation(80)[:20]
+        held_out = np.random.RandomState(bind._plan.seed).permutation(80)[:20]
         assert bind.score(X[np.sort(held_out)]) == pytest.approx(best, abs=2e-4)
     assert found  # ... or the last weights would have done as well
 
@@ -80,5 +80,5 @@ def rarely_together(X):
 def test_early_stopping_where_held_out_rows_hardly_overlap(X, binder):
     bind = binder(early_stopping=True, validation_fraction=0.5).fit(rarely_together(X))
     assert all(0 < score <= 1 for score in bind.validation_scores_)
-    with pytest.raises(ValueError, match=r"holds out 4 of 40 .* no two modalities meet .* more"):
+    with pytest.raises(ValueError, match=r"holds out 4 of 40 .* no two modalities share 2 .* more"):
         binder(early_stopping=True).fit(rarely_together(X))

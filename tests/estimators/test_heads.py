@@ -109,7 +109,9 @@ def test_early_stopping_and_score_look_at_the_shared_head(centro, X):
     bind = centro(n_specific_components=3, early_stopping=True, validation_fraction=0.3).fit(X)
     assert bind.n_iter_ == len(bind.validation_scores_)
     single = centro(n_specific_components=3).fit([X["image"]])
-    z = single.net_.embed(single._to_data(Modalities([X["image"]]), np.ones((40, 1), dtype=bool)))
+    z = single.net_.embed(
+        single._lay_out(Modalities([X["image"]]), np.ones((40, 1), dtype=bool), single.net_.module_)
+    )
     assert [part.shape for part in z] == [(1, 40, 4)] * 2
     assert_allclose(z[0][0], single.transform([X["image"]]), atol=1e-6)
     assert 0 < single.score([X["image"]]) <= 1

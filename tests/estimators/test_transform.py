@@ -95,7 +95,7 @@ def test_rows_do_not_see_one_another(X, binder):
 def test_many_rows_are_embedded_in_pieces(X, centro, monkeypatch):
     bind = centro().fit(X)
     expected = bind.transform(X)
-    monkeypatch.setattr("skcentrobind._training.batches._ENCODE_ROWS", 7)
+    monkeypatch.setattr("skcentrobind._encoders.module._ENCODE_ROWS", 7)
     assert_allclose(bind.transform(X), expected, atol=1e-6)
 
 

@@ -13,7 +13,7 @@ from skcentrobind._persistence.plain import ANCHOR_CLASSES
 from skcentrobind.anchors import BaseAnchor
 
 pytest.importorskip("safetensors", reason="the extra `save` is not installed")
-from skcentrobind._persistence import safetensors as _saving
+from skcentrobind._public import estimator_classes
 
 
 def same(one, two):
@@ -97,5 +97,5 @@ def test_an_estimator_without_fit_is_refused(binder, path):
 def test_the_tables_are_those_of_the_public_classes():
     public = [getattr(skcentrobind, name) for name in skcentrobind.__all__]
     transformers = {c.__name__ for c in public if hasattr(c, "transform_modalities")}
-    assert set(_saving.CLASSES) == transformers
+    assert set(estimator_classes()) == transformers
     assert {"WeightedAnchor", "FixedAnchor", "RandomAnchor"} <= set(ANCHOR_CLASSES)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
-from skcentrobind._data.scaling import fit_scalers
-from skcentrobind._training.batches import BindData, EpochBatches
+from skcentrobind._data.statistics import fit_scalers
+from skcentrobind._training.net import BindData, EpochBatches
 
 fast = settings(deadline=None, max_examples=40)
 
@@ -33,7 +33,7 @@ def test_every_row_once_an_epoch_in_equal_batches(n_samples, batch_size, seed):
             first, second = batch["inputs"]
             assert torch.equal(first, same["inputs"][0])
             assert torch.equal(second, 10 * first)
-            assert torch.equal(batch["present"], first % 2 == 0)
+            assert torch.equal(batch["mask"], first % 2 == 0)
             seen += first[:, 0].tolist()
             sizes.append(len(first))
         assert sorted(seen) == list(range(n_samples))
@@ -57,7 +57,7 @@ def test_order_of_the_rows():
     assert first != second
     assert first != order(EpochBatches(data, 8, seeded(2)))
     assert order(EpochBatches(data, 8)) == list(range(50))
-    assert all("present" not in batch for batch, _ in shuffled)
+    assert all("mask" not in batch for batch, _ in shuffled)
 
 
 def test_data_are_laid_out_as_the_groups_want_them():
@@ -72,8 +72,8 @@ def test_data_are_laid_out_as_the_groups_want_them():
         assert_allclose(data.inputs[0], np.hstack([np.eye(5), a]), atol=1e-6)
         assert_allclose(data.inputs[1], arrays["b"], atol=1e-6)
         assert len(data) == 5
-        assert (data.present is None) == present.all()
+        assert (data.mask is None) == present.all()
         batch = data[torch.tensor([3, 1])]
         assert_allclose(batch["inputs"][1], arrays["b"][[3, 1]], atol=1e-6)
         if not present.all():
-            assert_array_equal(batch["present"], present[[3, 1]])
+            assert_array_equal(batch["mask"], present[[3, 1]])

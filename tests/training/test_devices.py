@@ -26,7 +26,7 @@ from skcentrobind import (
     anchors,
     load,
 )
-from skcentrobind._training.device import resolve_device
+from skcentrobind._ops import resolve_device
 from skcentrobind.anchors import (
     ANCHORS,
     BaseAnchor,
@@ -149,6 +149,8 @@ def run_elsewhere(function, args, kwargs):
     there = [isinstance(t, Elsewhere) for t in tensors]
     target = kwargs.get("device")
     aten = torch.ops.aten
+    if function is aten._to_copy.default and torch._C._current_autograd_node() is not None:
+        target = None  # the gradient of a cast goes where C++ believes the input to be
     moves = function in (aten._to_copy.default, aten.copy_.default, *TAKE)
     # As on a GPU, a number without axes may come from the CPU, and so may the rows to take.
     at_home = [t for t in tensors if not isinstance(t, Elsewhere) and t.ndim]

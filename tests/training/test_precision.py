@@ -9,9 +9,8 @@ from scipy import sparse
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, load
-from skcentrobind._encoders.encoders import EncoderBank
-from skcentrobind._ops import matmul, unit_rows
-from skcentrobind._training.device import resolve_precision
+from skcentrobind._encoders.encoders import ENCODERS
+from skcentrobind._ops import matmul, resolve_precision, unit_rows
 from skcentrobind.datasets import load_multiple_features
 
 BF16 = torch.bfloat16
@@ -32,7 +31,7 @@ def seeded(seed=0):
 
 
 def make_bank(widths, hidden, kind, dtype=None, n_components=4):
-    bank = EncoderBank(range(len(widths)), widths, n_components, kind, hidden, seeded())
+    bank = ENCODERS[kind](range(len(widths)), widths, n_components, hidden, seeded())
     with torch.no_grad():
         for i, parameter in enumerate(bank.parameters()):
             fan_in = parameter.shape[-2] if parameter.shape[-2] > 1 else parameter.shape[-1]

@@ -11,9 +11,10 @@ from sklearn import config_context
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities
-from skcentrobind._estimators import embedding as _embedding
-from skcentrobind._training import batches as _batches
-from skcentrobind._training.batches import BindData, StreamedRows
+from skcentrobind._estimators import space as _embedding
+from skcentrobind._training import net as _batches
+from skcentrobind._training.net import BindData
+from skcentrobind._training.streaming import StreamedRows
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
 SMALL |= {"random_state": 0, "device": "cpu"}

@@ -1,12 +1,10 @@
-"""Estimators from files, made of the classes in a fixed table."""
+"""Estimators from files, made of the classes in the table of public names."""
 
 import warnings
 
-import skcentrobind
-from skcentrobind._estimators.parameters import check_parameters
-from skcentrobind._persistence.safetensors import CLASSES, from_plain_items, read, restore
-from skcentrobind._training.device import resolve_device
-from skcentrobind._version import __version__
+from skcentrobind._ops import resolve_device
+from skcentrobind._persistence.safetensors import Stored, from_plain_items, read
+from skcentrobind._public import __version__, estimator_classes
 
 # What a header or tensors that do not belong together can raise, from here down to torch.
 _FAULTS = (
@@ -24,9 +22,9 @@ _FAULTS = (
 def load(path, *, device=None, **code):
     """Load an estimator that `save` has written.
 
-    Nothing in the file is run, so a file from a stranger can do no harm beyond giving wrong
-    embeddings. The estimator transforms, scores, goes on with `partial_fit` and can be cloned,
-    pickled and saved as the one that was saved.
+    Nothing in the file is run, so a file from an untrusted source can do no harm beyond giving
+    wrong embeddings. The estimator transforms, scores, continues with `partial_fit` and can be
+    cloned, pickled and saved like the one that was saved.
 
     Parameters
     ----------
@@ -75,12 +73,13 @@ def load(path, *, device=None, **code):
     """
     header, tensors = read(path)
     # The file can name these classes and no others.
-    if header["class"] not in CLASSES:
+    classes = estimator_classes()
+    if header["class"] not in classes:
         raise ValueError(
             f"{str(path)!r} holds a {header['class']!r}, which skcentrobind {__version__} does not "
-            f"know; it loads {', '.join(CLASSES)}."
+            f"know; it loads {', '.join(classes)}."
         )
-    cls = getattr(skcentrobind, header["class"])
+    cls = classes[header["class"]]
     _check_code(path, header["params"], code)
     if device is not None:
         resolve_device(device)
@@ -89,8 +88,7 @@ def load(path, *, device=None, **code):
         estimator = cls(**params, **code)
         if device is not None:
             estimator.device = device
-        check_parameters(estimator)
-        restore(estimator, header, tensors, _device_here(estimator.device))
+        estimator._restore(Stored(header, tensors), _device_here(estimator.device))
     except _FAULTS as exc:
         also = f", or {' or '.join(code)} is not what it was saved with" if code else ""
         raise ValueError(

@@ -1,0 +1,72 @@
+"""What does `python -m skcentrobind` print? Its tables and pictures, stored for README and docs."""
+
+import hashlib
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from _common import RESULTS, environment, parser
+
+from skcentrobind.__main__ import run
+
+
+def as_dict(demo):
+    """Everything that was measured, ready for `json.dumps`."""
+    return {
+        "environment": environment(),
+        "quick": demo.split.quick,
+        "n_train": len(demo.split.X_train),
+        "n_test": len(demo.split.X_test),
+        "modalities": list(demo.split.names),
+        "seconds": round(demo.seconds, 1),
+        "methods": {result.method: _as_dict(result) for result in demo.results},
+        "text": {part: lines.splitlines() for part, lines in demo.text.items()},
+        "pictures": {file.name: _digest(file) for file in demo.files},
+    }
+
+
+def _as_dict(result):
+    stored = {"note": result.note, "probe": _rounded(result.probe)}
+    if result.recall:
+        stored["fit_seconds"] = round(result.seconds, 2)
+        stored["recall"] = {str(k): _rounded(matrix) for k, matrix in result.recall.items()}
+        stored["transfer"] = _rounded(result.transfer)
+    return stored
+
+
+def _rounded(values):
+    """Nested lists of numbers with four decimals, and None where there is none."""
+    values = np.round(values, 4)
+    return np.where(np.isnan(values), None, values).tolist()
+
+
+def to_json(stored):
+    """JSON with one line for each row of numbers."""
+    text = json.dumps(stored, indent=1)
+    row = re.compile(r"\[\s+((?:(?:-?[\d.e-]+|null),?\s+)+)\]")
+    return row.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
+
+
+def _digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def main():
+    options = parser(__doc__)
+    options.add_argument(
+        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="where pictures go"
+    )
+    options = options.parse_args()
+    if options.smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            to_json(as_dict(run(True, Path(folder))))
+        return
+    path = RESULTS / "demo.json"
+    path.write_text(to_json(as_dict(run(False, options.output_dir))))
+    print(f"Stored in {path.relative_to(RESULTS.parent.parent)}")
+
+
+if __name__ == "__main__":
+    main()

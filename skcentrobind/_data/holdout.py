@@ -1,0 +1,103 @@
+"""Rows that modalities share, and rows that early stopping holds out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def count_shared(present: np.ndarray) -> np.ndarray:
+    """Count the samples that have both of two modalities.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+
+    Returns
+    -------
+    counts : ndarray of int of shape (n_modalities, n_modalities)
+        On the diagonal those that have the modality.
+    """
+    return present.T.astype(np.int64) @ present
+
+
+def warn_of_unbound(
+    present: np.ndarray, names: Sequence[str], sources: Sequence[int], frozen: Sequence[int]
+) -> None:
+    """Warn of modalities that share too few samples with those that they are bound to.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    names : sequence of str
+        The modalities.
+    sources : sequence of int
+        Positions of the modalities that the others are bound to; empty for all.
+    frozen : sequence of int
+        Positions of the modalities that do not learn.
+    """
+    shared = count_shared(present)
+    everyone = range(len(names))
+    for m in sorted(set(everyone) - set(frozen)):
+        others = [s for s in sources or everyone if s != m]
+        if others and shared[m, others].max() < 2:
+            warnings.warn(
+                f"Modality '{names[m]}' shares fewer than 2 samples with "
+                f"{', '.join(repr(names[s]) for s in others)}, so it is not bound to the shared "
+                "space: its embeddings cannot be compared with those of other modalities. Add "
+                "samples that have both, or leave it out.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def split_rows(
+    present: np.ndarray, names: Sequence[str], validation_fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows into training and hold-out, with enough rows in each.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality.
+    names : sequence of str
+        The modalities.
+    validation_fraction : float
+        Share of the rows to hold out; at least two are.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    train, valid : ndarray of int
+        Positions of the rows.
+    """
+    n_samples, n_modalities = present.shape
+    n_valid = max(2, round(n_samples * validation_fraction))
+    order = np.random.RandomState(seed).permutation(n_samples)
+    train, valid = np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    fault = None
+    if len(train) < 2:
+        fault = "fewer than 2 are left to learn from; give more samples"
+    elif present[train].sum(axis=0).min() < 2:
+        poorest = names[present[train].sum(axis=0).argmin()]
+        fault = f"fewer than 2 that have '{poorest}' are left to learn from; give more samples"
+    elif n_modalities > 1 and not _has_shared_pair(present[valid]):
+        fault = "no two modalities share 2 of them, so there is no score; hold out more of them"
+    if fault:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={validation_fraction} holds out "
+            f"{n_valid} of {n_samples} samples, and {fault} or set early_stopping=False."
+        )
+    return train, valid
+
+
+def _has_shared_pair(present):
+    """Return whether any two modalities share two samples or more."""
+    shared = count_shared(present)
+    np.fill_diagonal(shared, 0)
+    return shared.max() > 1

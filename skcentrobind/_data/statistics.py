@@ -1,0 +1,415 @@
+"""What fit learns of the numbers in closed form: scales, whitening, canonical correlations.
+
+Arrays are standardised in float64, a few rows at a time, and then become float32: large offsets
+(time stamps, say) lose nothing, and no copy of a whole float64 array is made.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from scipy import linalg, sparse
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from threadpoolctl import threadpool_limits
+
+# The length of an embedding is a root of squares, which must not leave float32 either.
+_LARGEST_INPUT = 1e15
+
+# About 4 MB of float64 are in flight at a time.
+_CHUNK_VALUES = 2**19
+
+# The covariance of this many features takes 800 MB.
+_MAX_WIDTH = 10_000
+
+
+def row_chunks(n_samples, width):
+    """Yield slices of rows that hold about `_CHUNK_VALUES` values each."""
+    step = max(1, _CHUNK_VALUES // max(1, width))
+    for start in range(0, n_samples, step):
+        yield slice(start, min(start + step, n_samples))
+
+
+def fit_scalers(X, unscaled=(), whitened=(), rows=None):
+    """Fit a scaler to the rows of every modality that are present, those without NaN.
+
+    Parameters
+    ----------
+    X : Modalities
+        Checked data.
+    unscaled : collection of str, default=()
+        Modalities whose encoders get the rows as they are, constant columns included, so that no
+        warning is due.
+    whitened : collection of str, default=()
+        Modalities whose features become uncorrelated, too, unless they are sparse.
+    rows : ndarray of int, default=None
+        Those of X to look at, None for all.
+
+    Returns
+    -------
+    scalers : list of StandardScaler, WhiteningScaler or MaxAbsScaler
+        Constant columns get the scale inf, so that they stay 0 whatever comes at transform.
+    """
+    scalers = []
+    for name, item in zip(X.names, X.arrays, strict=True):
+        if sparse.issparse(item):
+            scalers.append(_fit_sparse(name, item if rows is None else item[rows]))
+        else:
+            kind = WhiteningScaler if name in whitened else StandardScaler
+            scalers.append(_fit_dense(name, item, kind(), name not in unscaled, rows))
+    return scalers
+
+
+def _fit_dense(name, array, scaler, warns, rows):
+    for block in _present_blocks(array, rows):
+        scaler.partial_fit(block)
+    constant = scaler.scale_ != np.sqrt(scaler.var_)
+    if constant.all():
+        raise ValueError(
+            f"Modality '{name}' is constant: all of its rows are equal, so it cannot tell "
+            "samples apart. Leave it out, or check how it was made."
+        )
+    if constant.any() and warns:
+        warnings.warn(
+            f"Modality '{name}': {constant.sum()} of {len(constant)} columns are constant and are "
+            "ignored.",
+            UserWarning,
+            stacklevel=6,
+        )
+    scaler.scale_[constant] = np.inf
+    if isinstance(scaler, WhiteningScaler):
+        scaler.fit_whitening(name, _present_blocks(array, rows))
+    return scaler
+
+
+def _present_blocks(array, rows):
+    """Yield some rows, or all for None, in float64, without those that are absent."""
+    n_rows = len(array) if rows is None else len(rows)
+    for chunk in row_chunks(n_rows, math.prod(array.shape[1:])):
+        block = _flat64(array[chunk if rows is None else rows[chunk]])
+        block = block[~np.isnan(block[:, 0])]
+        if len(block):
+            yield block
+
+
+def _fit_sparse(name, csr):
+    """Scale each column to [-1, 1]: zeros stay zeros.
+
+    Unit variance would divide a word in one of n documents by about 1 / sqrt(n), a frequent word
+    by about 1, so that a row's rarest word would drown all others. Here both end at 1.
+    """
+    scaler = MaxAbsScaler().fit(csr)  # passes over NaN
+    empty = ~(scaler.max_abs_ > 0)
+    if empty.all():
+        raise ValueError(
+            f"Modality '{name}' holds nothing but zeros, so it cannot tell samples apart. Leave "
+            "it out, or check how it was made."
+        )
+    # No warning: on a part of the rows, some words of a vocabulary are always missing.
+    scaler.scale_[empty] = np.inf
+    return scaler
+
+
+def prepare_rows(name, array, scaler, out=None):
+    """Standardise rows in float64 and return them as float32, absent rows as zeros.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality, for the error.
+    array : array of shape (n_samples, ...)
+        Rows of one modality.
+    scaler : StandardScaler, WhiteningScaler or None
+        None leaves the values as they are.
+    out : ndarray of shape (n_samples, n_features), default=None
+        Where to write.
+
+    Returns
+    -------
+    out : ndarray of float32 of shape (n_samples, n_features)
+        Prepared rows, with trailing axes flattened.
+
+    Raises
+    ------
+    ValueError
+        If they are too large to compute with.
+    """
+    width = math.prod(array.shape[1:])
+    if out is None:
+        out = np.empty((len(array), width), dtype=np.float32)
+    for rows in row_chunks(len(array), width):
+        block = _flat64(array[rows])
+        if scaler is not None:
+            block = scaler.transform(block)
+        # Never in `block`, which may be the user's own array.
+        out[rows] = block
+        _finish(name, out[rows])
+    return out
+
+
+def prepare_sparse(name, csr, scaler):
+    """Scale sparse rows in float64 and return them as float32, absent rows as zeros.
+
+    Parameters
+    ----------
+    name : str
+        Of the modality, for the error.
+    csr : csr_array or csr_matrix of shape (n_samples, n_features)
+        Rows of one modality.
+    scaler : MaxAbsScaler or None
+        None leaves the values as they are.
+
+    Returns
+    -------
+    out : csr_array of float32 of shape (n_samples, n_features)
+        Prepared rows; never the memory of `csr`.
+
+    Raises
+    ------
+    ValueError
+        If they are too large to compute with.
+    """
+    csr = sparse.csr_array(csr, dtype=np.float64, copy=True)
+    if scaler is not None:
+        csr.data /= scaler.scale_[csr.indices]
+    csr.data = csr.data.astype(np.float32)
+    _finish(name, csr.data)
+    return csr
+
+
+def _finish(name, values):
+    """Set NaN to zero, in place, and refuse what is too large."""
+    np.nan_to_num(values, copy=False, nan=0.0)
+    if values.size and max(values.max(), -values.min()) > _LARGEST_INPUT:
+        raise ValueError(
+            f"Modality '{name}' has values too large for float32 once prepared (beyond "
+            f"{_LARGEST_INPUT:g}): rescale it, or look for outliers that were not there in fit."
+        )
+
+
+def _flat64(rows):
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+
+
+class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    r"""Standardise features, then make them uncorrelated, as far as the rows can tell.
+
+    With the correlation matrix S of n rows of p features, shrunk by the oracle approximating rule
+    towards a multiple of the identity,
+
+    .. math:: C = (1 - \rho) S + \rho \frac{\operatorname{tr} S}{p} I,
+
+    standardised rows are multiplied by :math:`C^{-1/2}`. With few rows, or features that are
+    hardly correlated, :math:`\rho` is near 1 and little changes; with many rows the features
+    become uncorrelated with unit variance. Of all whitening matrices, the symmetric one keeps
+    each feature closest to what it was.
+
+    Attributes
+    ----------
+    whitening_ : ndarray of shape (n_features, n_features)
+        The matrix.
+    shrinkage_ : float
+        :math:`\rho`, between 0 and 1.
+
+    References
+    ----------
+    Chen et al., "Shrinkage Algorithms for MMSE Covariance Estimation", IEEE Transactions on Signal
+    Processing 58 (2010), equation (23); as in `sklearn.covariance.oas`, which takes all rows at
+    once.
+    """
+
+    def fit_whitening(self, name, blocks):
+        """Learn the matrix, once mean and scale are known.
+
+        Parameters
+        ----------
+        name : str
+            The modality, for the error.
+        blocks : iterable of ndarray of shape (n_rows, n_features)
+            All rows, in blocks.
+
+        Returns
+        -------
+        self : WhiteningScaler
+        """
+        width, n_rows = self.n_features_in_, 0
+        if width > _MAX_WIDTH:
+            raise ValueError(
+                f"standardize='whiten' needs the covariance of all features, but modality '{name}' "
+                f"has {width} of them, more than {_MAX_WIDTH}: reduce it first, for example with "
+                "PCA in PerModality, or use standardize=True."
+            )
+        moments = np.zeros((width, width))
+        for block in blocks:
+            rows = super().transform(block)
+            moments += rows.T @ rows
+            n_rows += len(rows)
+        covariance = moments / n_rows
+        trace = np.trace(covariance)
+        self.shrinkage_ = shrinkage_of(np.sum(covariance**2), trace, width, n_rows)
+        size = trace / width
+        shrunk = (1 - self.shrinkage_) * covariance + self.shrinkage_ * size * np.eye(width)
+        variances, axes = np.linalg.eigh(shrunk)
+        # Rounding may leave directions without variance a tiny or negative one: they stay flat.
+        floor = variances[-1] * width * np.finfo(float).eps
+        weights = np.where(variances > floor, np.maximum(variances, floor) ** -0.5, 0.0)
+        self.whitening_ = axes * weights @ axes.T
+        return self
+
+    def transform(self, X, copy=None):
+        """Standardise and whiten rows.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Rows.
+        copy : bool, default=None
+            As in `StandardScaler`.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features)
+            Whitened rows.
+        """
+        return super().transform(X, copy=copy) @ self.whitening_
+
+
+def shrinkage_of(squares, trace, width, n_rows):
+    r"""The oracle approximating rule, from the traces of S and of S squared.
+
+    .. math:: \rho = \frac{\alpha + \mu^2}{(n + 1)(\alpha - \mu^2 / p)},
+       \quad \alpha = \frac{\operatorname{tr} S^2}{p^2}, \mu = \frac{\operatorname{tr} S}{p}
+
+    Parameters
+    ----------
+    squares : float
+        tr S^2, the sum of all squared covariances.
+    trace : float
+        tr S.
+    width : int
+        p, number of features.
+    n_rows : int
+        n, number of rows.
+
+    Returns
+    -------
+    rho : float
+        Between 0 and 1.
+    """
+    alpha, mu = squares / width**2, trace / width
+    spread = (n_rows + 1) * (alpha - mu**2 / width)
+    # At least 0, but rounding may leave a tiny negative number where features are uncorrelated.
+    return 1.0 if spread <= 0 else float(min((alpha + mu**2) / spread, 1.0))
+
+
+# Sums are added in an order that depends on the number of threads.
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def generalized_cca(views, present, n_components):
+    r"""Linear maps to the variables that the modalities have most in common.
+
+    With the centred rows X_m of each modality, their covariances :math:`C_m`, shrunk towards a
+    multiple of the identity, the projectors :math:`P_m = X_m C_m^{-1} X_m' / n_m`, filled up with
+    zeros where the modality is absent, and the numbers of modalities
+    :math:`D = \operatorname{diag}(c_1, \dots, c_n)` of the samples, these are
+
+    .. math:: \max_G \operatorname{tr} G' \Bigl(\sum_m P_m - I\Bigr) G
+        \quad \text{subject to} \quad G' (D - I) G = I, \qquad W_m = C_m^{-1} X_m' G / n_m.
+
+    The value that a variable attains is the mean correlation of pairs of modalities in it, but for
+    the shrinkage: 1 if all of them know it, 0 if only one does. Where all modalities are present,
+    the variables are those of Kettenring's MAXVAR. Columns of W_m are multiplied by the value, so
+    that what no two modalities can see has no weight in a cosine.
+
+    Parameters
+    ----------
+    views : list of ndarray or csr_array of shape (n_present_m, n_features_m)
+        Rows of every modality, of the samples that have it.
+    present : ndarray of bool of shape (n_samples, n_modalities)
+        Which samples have which modality, each at least two.
+    n_components : int
+        Number of variables. Those that the rows cannot determine have maps of zeros.
+
+    Returns
+    -------
+    weights : list of ndarray of shape (n_features_m, n_components)
+        W_m, weighted.
+    means : list of ndarray of shape (n_features_m,)
+        Mean of the rows of each modality, to be subtracted first.
+    agreement : ndarray of shape (n_components,)
+        What each variable attains, largest first.
+
+    References
+    ----------
+    Kettenring, "Canonical analysis of several sets of variables", Biometrika 58 (1971).
+    """
+    scale = (present.sum(axis=1) - 1.0) ** -0.5
+    total = -np.diag(scale**2)
+    solvers = []
+    for view, has in zip(views, present.T, strict=True):
+        solver = _Projector(view)
+        total[np.ix_(has, has)] += scale[has, None] * solver.projector() * scale[has]
+        solvers.append(solver)
+    # All of them: LAPACK's search for the largest ones loses some of those that are equal.
+    values, axes = linalg.eigh(total)
+    agreement = values[::-1][:n_components].clip(0)
+    agreement[agreement < 1e-8] = 0
+    axes = axes[:, ::-1][:, :n_components]  # (n_samples, up to n_components)
+    # Both signs are right: the largest entry is positive, whatever the units of the features are.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    variables = scale[:, None] * axes * agreement
+    padding = (0, n_components - len(agreement))
+    weights = [
+        np.pad(solver.map_to(variables[has]), ((0, 0), padding))
+        for solver, has in zip(solvers, present.T, strict=True)
+    ]
+    return weights, [solver.mean for solver in solvers], np.pad(agreement, padding)
+
+
+class _Projector:
+    """Regression on centred rows with a shrunk covariance, on the shorter side of their matrix.
+
+    Parameters
+    ----------
+    rows : ndarray or csr_array of shape (n_rows, n_features)
+        Sparse rows that are wide are never made dense.
+    """
+
+    def __init__(self, rows):
+        n_rows, width = rows.shape
+        self.is_wide = width > n_rows
+        self.mean = np.asarray(rows.mean(axis=0, dtype=np.float64)).ravel()
+        if sparse.issparse(rows) and self.is_wide:
+            self.rows = rows.astype(np.float64)
+            gram = (self.rows @ self.rows.T).toarray()
+            # (x - mean) . (y - mean), summed over the axis of the features.
+            shift = self.rows @ self.mean
+            self.gram = gram - shift[:, None] - shift + self.mean @ self.mean
+        else:
+            self.rows = (rows.toarray() if sparse.issparse(rows) else rows) - self.mean
+            self.gram = self.rows @ self.rows.T if self.is_wide else self.rows.T @ self.rows
+        # The Gram matrices of both sides have the same trace and the same sum of squares.
+        squares, trace = np.sum(self.gram**2) / n_rows**2, np.trace(self.gram) / n_rows
+        # Of white features the rule keeps nothing, so at most half is shrunk away; and rows of a
+        # low rank need a little.
+        rho = min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
+        ridge = rho * n_rows * trace / width or 1.0
+        # n C, on either side.
+        shrunk = (1 - rho) * self.gram + ridge * np.eye(len(self.gram))
+        self.factor = linalg.cho_factor(shrunk)
+
+    def projector(self):
+        """Return X C^-1 X' / n."""
+        if self.is_wide:
+            return linalg.cho_solve(self.factor, self.gram)
+        return self.rows @ linalg.cho_solve(self.factor, self.rows.T)
+
+    def map_to(self, variables):
+        """Return C^-1 X' G / n."""
+        if not self.is_wide:
+            return linalg.cho_solve(self.factor, self.rows.T @ variables)
+        dual = linalg.cho_solve(self.factor, variables)
+        weights = self.rows.T @ dual
+        if sparse.issparse(self.rows):  # not centred yet
+            weights -= np.outer(self.mean, dual.sum(axis=0))
+        return weights

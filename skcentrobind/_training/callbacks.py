@@ -1,0 +1,90 @@
+"""Callbacks of the training: divergence, progress, early stopping."""
+
+import copy
+import math
+
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.helper import predefined_split
+from skorch.utils import noop
+from tqdm import tqdm
+
+
+class StopIfDiverged(Callback):
+    """End the training with an error once the loss is not a finite number."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Look at the loss of the epoch."""
+        loss = net.history[-1, "train_loss"]
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The loss became {loss} in epoch {len(net.history)}: training diverged. Lower "
+                f"learning_rate (now {net.lr:g}), or check the scale of the data if "
+                "standardize=False."
+            )
+
+
+class ProgressBar(Callback):
+    """One bar over all epochs, with the latest loss behind it."""
+
+    def on_train_begin(self, net, **kwargs):
+        """Open the bar."""
+        self.bar_ = tqdm(total=net.epochs_, desc=net.phase, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        """Move it on."""
+        self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.4f}", refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        """Close it."""
+        self.bar_.close()
+        del self.bar_
+
+
+class StopEarly(EarlyStopping):
+    """Restores, with the weights, what the loss had learned: temperatures, weights of an anchor."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep the state of the loss of the best epoch."""
+        super().on_epoch_end(net, **kwargs)
+        if not self.misses_:
+            self.best_loss_ = copy.deepcopy(net.criterion_.state_dict())
+
+    def on_train_end(self, net, **kwargs):
+        """Go back to the best epoch, if there was one."""
+        super().on_train_end(net, **kwargs)
+        if self.best_epoch_:
+            net.criterion_.load_state_dict(vars(self).pop("best_loss_"))
+
+
+def stops_early(callback):
+    """Return whether this is the named callback of early stopping."""
+    return isinstance(callback, tuple) and isinstance(callback[1], StopEarly)
+
+
+def stop_early(data_valid, patience):
+    """Return the split and the callback that end training when retrieval no longer improves.
+
+    Parameters
+    ----------
+    data_valid : BindData
+        Held-out rows.
+    patience : int
+        Epochs without improvement until the end.
+
+    Returns
+    -------
+    train_split : callable
+        For `BindNet(train_split=...)`.
+    callback : StopEarly
+    """
+    stop = StopEarly(
+        monitor="valid_score",
+        lower_is_better=False,
+        patience=patience,
+        threshold=1e-4,
+        threshold_mode="abs",
+        load_best=True,
+        sink=noop,
+    )
+    return predefined_split(data_valid), stop

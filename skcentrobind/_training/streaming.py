@@ -1,0 +1,42 @@
+"""Rows that stay where they are and are prepared batch by batch."""
+
+from skcentrobind._encoders.module import prepared_batch
+
+
+class StreamedRows:
+    """Input of one group of encoders that is read and prepared batch by batch.
+
+    Parameters
+    ----------
+    names, arrays, scalers : list
+        The group's members, as in `prepared_batch`.
+    rows : ndarray of int or None
+        Which rows of the arrays these are; None for all.
+    device : str
+        Where batches go.
+    """
+
+    def __init__(self, names, arrays, scalers, rows, device):
+        self.names = names
+        self.arrays = arrays
+        self.scalers = scalers
+        self.rows = rows
+        self.device = device
+
+    def __len__(self):
+        return self.arrays[0].shape[0] if self.rows is None else len(self.rows)
+
+    def __getstate__(self):
+        """Keep these rows alone: a pickled memory map would be the whole file."""
+        if self.rows is None:
+            return vars(self)
+        arrays = [array[self.rows] for array in self.arrays]
+        return vars(self) | {"arrays": arrays, "rows": None}
+
+    def index_select(self, dim, rows):
+        """Read rows in the order of the file, and return them in the given order."""
+        rows, order = rows.cpu().sort()
+        rows = rows.numpy() if self.rows is None else self.rows[rows.numpy()]
+        arrays = [array[rows] for array in self.arrays]
+        x = prepared_batch(self.names, arrays, self.scalers, self.device)
+        return x.index_select(0, order.argsort().to(self.device))
