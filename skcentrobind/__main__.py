@@ -98,6 +98,28 @@ class Split:
         """Names of the modalities."""
         return self.X_train.names
 
+    def evaluate(self, method, estimator):
+        """Fit, embed, and answer the three questions."""
+        start = time.perf_counter()
+        estimator.fit(self.X_train)
+        seconds = time.perf_counter() - start
+        Z_train = estimator.transform_modalities(self.X_train)
+        Z_test = estimator.transform_modalities(self.X_test)
+        labelled = Z_train, self.y_train, Z_test, self.y_test
+        transfer = cross_modal_accuracy(None, _probe(), *labelled, top_k=[1]).to_numpy()
+        together = _probe().fit(np.hstack(Z_train.arrays), self.y_train)
+        accuracy = together.score(np.hstack(Z_test.arrays), self.y_test)
+        recall = _recalls(Z_test)
+        probe = np.append(transfer.diagonal(), accuracy)
+        return Result(method, probe, recall, transfer, seconds, Z_test, estimator)
+
+    def evaluate_raw(self):
+        """Probe the standardised features themselves; there is no common space to search."""
+        probe = make_pipeline(StandardScaler(), _probe())
+        labelled = self.X_train, self.y_train, self.X_test, self.y_test
+        accuracy = probe_accuracy(None, probe, *labelled, top_k=[1])["top-1"]
+        return Result(RAW, accuracy.to_numpy())
+
 
 @dataclass
 class Result:
@@ -164,12 +186,12 @@ def compare(split, say):
     shown : list of Result
         CentroBind, the best and the worst fixed anchor by mean recall@1 on the held-out digits.
     """
-    results = [evaluate_raw(split)]
+    results = [split.evaluate_raw()]
     say("probed the raw features")
 
     def fit(methods):
         # One process a core: threads would wait for one another on layers as small as these.
-        jobs = (delayed(evaluate)(method, estimator, split) for method, estimator in methods)
+        jobs = (delayed(split.evaluate)(method, estimator) for method, estimator in methods)
         for result in Parallel(n_jobs=-1, return_as="generator")(jobs):
             results.append(result)
             say(f"{result.method}: fitted in {result.seconds:.1f} s")
@@ -187,30 +209,6 @@ def compare(split, say):
     worst.note, best.note = "worst", "best"
     fit([(f"{best.method}, not frozen", clone(best.estimator).set_params(freeze_anchor=False))])
     return results, [results[1], best, worst]
-
-
-def evaluate(method, estimator, split):
-    """Fit, embed, and answer the three questions."""
-    start = time.perf_counter()
-    estimator.fit(split.X_train)
-    seconds = time.perf_counter() - start
-    Z_train = estimator.transform_modalities(split.X_train)
-    Z_test = estimator.transform_modalities(split.X_test)
-    labelled = Z_train, split.y_train, Z_test, split.y_test
-    transfer = cross_modal_accuracy(None, _probe(), *labelled, top_k=[1]).to_numpy()
-    together = _probe().fit(np.hstack(Z_train.arrays), split.y_train)
-    accuracy = together.score(np.hstack(Z_test.arrays), split.y_test)
-    recall = _recalls(Z_test)
-    probe = np.append(transfer.diagonal(), accuracy)
-    return Result(method, probe, recall, transfer, seconds, Z_test, estimator)
-
-
-def evaluate_raw(split):
-    """Probe the standardised features themselves; there is no common space to search."""
-    probe = make_pipeline(StandardScaler(), _probe())
-    labelled = split.X_train, split.y_train, split.X_test, split.y_test
-    accuracy = probe_accuracy(None, probe, *labelled, top_k=[1])["top-1"]
-    return Result(RAW, accuracy.to_numpy())
 
 
 def mean_between(matrix):

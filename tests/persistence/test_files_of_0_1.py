@@ -1,0 +1,65 @@
+"""Files and pickles of version 0.1: files give the same embeddings, pickles say why not."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import skcentrobind
+from skcentrobind import load
+
+#: Files that version 0.1.0 saved, the input, and the embeddings that it computed from it.
+FOLDER = Path(__file__).parent / "saved_0_1"
+FILES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return {part: dict(np.load(FOLDER / f"{part}.npz")) for part in ("input", "expected")}
+
+
+def test_the_files_are_there():
+    assert FILES == ["centrobind", "centrobind_options", "fixed_anchor", "symile"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_gives_the_embeddings_of_the_version_that_saved_it(name, stored, tmp_path):
+    bind = load(FOLDER / f"{name}.safetensors")
+    assert_allclose(bind.transform(stored["input"]), stored["expected"][name], atol=1e-6)
+    bind.save(tmp_path / "again.safetensors")
+    again = load(tmp_path / "again.safetensors")
+    assert_array_equal(again.transform(stored["input"]), bind.transform(stored["input"]))
+    bind.partial_fit(stored["input"])
+    again.partial_fit(stored["input"])
+    assert again.loss_curve_ == bind.loss_curve_
+    assert again.get_params() == bind.get_params()
+
+
+@pytest.mark.parametrize("name", ["_centrobind", "_fixed_anchor", "_modalities", "_per_modality"])
+def test_a_pickle_of_0_1_names_the_way_out(name):
+    # Protocol 0: the global "module attribute".
+    content = f"cskcentrobind.{name}\nThing\n.".encode()
+    with pytest.raises(ModuleNotFoundError, match=r"written by skcentrobind 0\.1.*save\(path\)"):
+        pickle.loads(content)
+
+
+def test_other_modules_are_missing_as_ever():
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'skcentrobind\._nothing'"):
+        pickle.loads(b"cskcentrobind._nothing\nThing\n.")
+
+
+def test_a_pickle_of_another_version_names_the_way_out(each, X):
+    bind = each().fit(X)
+    assert_array_equal(pickle.loads(pickle.dumps(bind)).transform(X), bind.transform(X))
+    state = bind.__getstate__()
+    assert state["_skcentrobind_version"] == skcentrobind.__version__
+    for version in ("0.1.9", None):
+        other = dict(state, _skcentrobind_version=version)
+        if version is None:
+            del other["_skcentrobind_version"]
+        blank = copy.copy(type(bind).__new__(type(bind)))
+        with pytest.raises(ValueError, match=r"pickled by skcentrobind 0\.1.*save\(path\).*load"):
+            blank.__setstate__(other)
