@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.autograd.function import once_differentiable
 
@@ -83,7 +85,7 @@ class _Product(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(left, right, bias):
+    def forward(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         if bias is None:
             return matmul(left, right)
         if left.shape[-1] <= _terms(left):
@@ -91,13 +93,13 @@ class _Product(torch.autograd.Function):
         return matmul(left, right) + bias
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         left, right, bias = inputs
         ctx.save_for_backward(left, right)
         ctx.repeats_bias = bias is not None and bias.shape[-2] == 1
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         left, right = ctx.saved_tensors
         needs_left, needs_right, needs_bias = ctx.needs_input_grad
         return (
@@ -129,18 +131,22 @@ class _UnitRows(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(h):
+    def forward(h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         norm = torch.linalg.vector_norm(h, dim=-1, keepdim=True).clamp_min(1e-12)
         return h / norm, norm
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(
+        ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
         # Both are outputs, so that a second derivative reaches h through them.
         ctx.save_for_backward(*output)
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, grad, grad_norm):
+    def backward(
+        ctx: Any, grad: torch.Tensor | None, grad_norm: torch.Tensor | None
+    ) -> torch.Tensor | None:
         """Gradient of z = h / |h|, (g - z (z . g)) / |h|, and of the norm, which is z."""
         z, norm = ctx.saved_tensors
         total = None
@@ -181,7 +187,7 @@ class Spectrum(torch.autograd.Function):
     """Leading eigenvector and all eigenvalues of symmetric matrices (batch, n, n)."""
 
     @staticmethod
-    def forward(ctx, matrix):
+    def forward(ctx: Any, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return unit-length eigenvectors (batch, n), of either sign, and ascending eigenvalues."""
         # It fails on NaN, which the direction, made of the embeddings, keeps for the loss to show.
         values, vectors = torch.linalg.eigh(matrix.nan_to_num())
@@ -191,7 +197,9 @@ class Spectrum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad, grad_values):
+    def backward(
+        ctx: Any, grad: torch.Tensor | None, grad_values: torch.Tensor | None
+    ) -> torch.Tensor | None:
         """First-order perturbation theory, damped where the eigenvalue is not simple.
 
         dw = sum_k v_k (v_k . dG w) / (l_1 - l_k) over the other eigenpairs. The gap g = l_1 - l_k

@@ -7,7 +7,7 @@ that its messages, which users know, name the right class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,12 +102,12 @@ def read(X: Any, reading: Reading) -> Parts:
 # ---------------------------------------------------------------- separate modalities
 
 
-def _read_modalities(X, reading):
+def _read_modalities(X: Modalities, reading: Reading) -> Parts:
     _refuse_cut(X, reading)
     return Parts(X, X.names)
 
 
-def _read_collection(X, reading):
+def _read_collection(X: Any, reading: Reading) -> Parts:
     _refuse_cut(X, reading)
     items = list(X.values()) if isinstance(X, dict) else list(X)
     names = tuple(map(str, X)) if isinstance(X, dict) else None
@@ -116,20 +116,21 @@ def _read_collection(X, reading):
     return Parts(items, names, tuple(() if item is None else None for item in items))
 
 
-def _read_deep_frame(X, reading):
+def _read_deep_frame(X: Any, reading: Reading) -> Parts:
     """Cut a DataFrame with two-level columns; raw modalities stay DataFrames."""
     _refuse_cut(X, reading)
     if reading.is_raw:
         top = X.columns.get_level_values(0)
         frames = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
         return _read_collection(frames, reading)
-    modalities, blocks = Modalities.from_frame(X), {}
+    modalities = Modalities.from_frame(X)
+    blocks: dict[Any, list[str]] = {}
     for name, column in X.columns:
         blocks.setdefault(name, []).append(str(column))
     return Parts(modalities, modalities.names, tuple(map(tuple, blocks.values())))
 
 
-def _refuse_cut(X, reading):
+def _refuse_cut(X: Any, reading: Reading) -> None:
     if reading.cut is not None:
         raise ValueError(
             f"modalities={reading.cut!r} says how to cut a 2-D array, but X comes as "
@@ -149,7 +150,7 @@ def is_collection(X: Any) -> bool:
     return all(item is None or _n_axes(item) >= 2 or _is_raw_vector(item) for item in X)
 
 
-def _n_axes(item):
+def _n_axes(item: Any) -> int:
     if hasattr(item, "shape"):
         return len(item.shape)
     try:
@@ -159,7 +160,7 @@ def _n_axes(item):
         return 1
 
 
-def _is_raw_vector(item):
+def _is_raw_vector(item: Any) -> bool:
     """Return whether an item is a list of texts or objects, thus a modality and not a row."""
     if _n_axes(item) != 1:
         return False
@@ -172,7 +173,7 @@ def _is_raw_vector(item):
 # ---------------------------------------------------------------- one matrix
 
 
-def _read_matrix(X, reading):
+def _read_matrix(X: Any, reading: Reading) -> Parts:
     """Cut a matrix into modalities, or take it as the only one."""
     if reading.is_raw:
         item = X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)
@@ -197,7 +198,7 @@ def _read_matrix(X, reading):
     return Parts(list(parts.values()), tuple(map(str, parts)), (None,) * len(parts), flat)
 
 
-def _cut(matrix, cut, columns):
+def _cut(matrix: np.ndarray, cut: Any, columns: list | None) -> dict[Any, np.ndarray]:
     """Cut a matrix by widths, slices, or lists of columns."""
     cut = cut.tolist() if isinstance(cut, np.ndarray) else cut
     named = isinstance(cut, dict)
@@ -240,14 +241,14 @@ def _cut(matrix, cut, columns):
     return arrays
 
 
-def _are_parts(parts):
+def _are_parts(parts: Sequence) -> bool:
     """Return whether all parts are widths, or all are slices or collections of columns."""
     if all(is_integer(part) for part in parts):
         return True
     return all(isinstance(p, slice) or (np.iterable(p) and not isinstance(p, str)) for p in parts)
 
 
-def _column(column, columns, name):
+def _column(column: Any, columns: list | None, name: object) -> Any:
     """Return the position of a column that is given by name or position."""
     if not isinstance(column, str):
         return column
@@ -262,7 +263,7 @@ def _column(column, columns, name):
     return columns.index(column)
 
 
-def _refuse_other_forms(X):
+def _refuse_other_forms(X: Any) -> None:
     """Refuse what is neither modalities nor a matrix; numpy's messages would mislead."""
     is_array = hasattr(X, "shape") or hasattr(X, "__array__")
     if not is_array and not isinstance(X, list | tuple):
@@ -288,7 +289,7 @@ def _refuse_other_forms(X):
         )
 
 
-def _refuse_list_of_vectors(X):
+def _refuse_list_of_vectors(X: Any) -> None:
     if not isinstance(X, list | tuple):
         return
     axes = [2 if item is None else _n_axes(item) for item in X]
@@ -325,7 +326,7 @@ def column_names(items: Any) -> tuple:
     )
 
 
-def _learned_names(frame):
+def _learned_names(frame: Any) -> tuple[str, ...] | None:
     holder = _holder("Columns")
     validate_data(holder, frame, reset=True, skip_check_array=True)
     return _known_names(holder)
@@ -349,8 +350,8 @@ def compare_columns(expected: Flat, got: Any, caller: str) -> None:
     validate_data(holder, pd.DataFrame(columns=list(got)), reset=False, skip_check_array=True)
 
 
-def _holder(caller, flat=None):
-    holder = type(caller, (BaseEstimator,), {})()
+def _holder(caller: str, flat: Flat | None = None) -> Any:
+    holder: Any = type(caller, (BaseEstimator,), {})()
     if flat is not None:
         holder.n_features_in_ = flat.n_features
         if flat.names is not None:
@@ -358,7 +359,7 @@ def _holder(caller, flat=None):
     return holder
 
 
-def _known_names(holder):
+def _known_names(holder: Any) -> tuple[str, ...] | None:
     names = getattr(holder, "feature_names_in_", None)
     return None if names is None else tuple(map(str, names))
 

@@ -96,7 +96,7 @@ def split_rows(
     return train, valid
 
 
-def _has_shared_pair(present):
+def _has_shared_pair(present: np.ndarray) -> bool:
     """Return whether any two modalities share two samples or more."""
     shared = count_shared(present)
     np.fill_diagonal(shared, 0)

@@ -65,6 +65,8 @@ class Modalities:
     """
 
     __slots__ = ("arrays", "names")
+    arrays: tuple
+    names: tuple[str, ...]
     ndim = 2
 
     def __init__(self, arrays, names=None):
@@ -237,9 +239,8 @@ class Modalities:
         parts = []
         for name, item in self.items():
             features, _, kind = describe(item)
-            parts.append(
-                f"{name} ({features})" if kind == "dense" else f"{name} ({features}, {kind})"
-            )
+            kind = "" if kind == "dense" else f", {kind}"
+            parts.append(f"{name} ({features}{kind})")
         unit = "sample" if len(self) == 1 else "samples"
         return f"Modalities({len(self)} {unit}: {', '.join(parts)})"
 
@@ -457,8 +458,7 @@ def missing_rows(n_samples, width, dtype=np.float64):
 
 def find_missing(item):
     """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
-    missing = np.zeros(item.shape[0], dtype=bool)
-    is_frame = hasattr(item, "iloc")
+    missing, is_frame = np.zeros(item.shape[0], dtype=bool), hasattr(item, "iloc")
     if not is_frame and item.dtype.kind in "OmM":
         import pandas as pd
 

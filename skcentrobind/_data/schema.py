@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy import sparse
@@ -216,7 +216,7 @@ class Schema:
             Flat(int(width), None if labels is None else tuple(map(str, labels))),
         )
 
-    def _filled(self, parts):
+    def _filled(self, parts: Parts) -> Modalities:
         """Return the container of all items, with rows of NaN in place of None."""
         items, names = parts[:2]
         if isinstance(items, Modalities):
@@ -240,18 +240,20 @@ class Schema:
             ]
         return Modalities(items, names)
 
-    def _missing_item(self, length, name):
+    def _missing_item(self, length: int, name: str | None) -> Any:
         """Return an item in which all rows are missing."""
-        shape, is_sparse = (1,), False
+        shape: tuple[int, ...] = (1,)
+        is_sparse = False
         if name in self.names:
             m = self.names.index(name)
             shape, is_sparse = self.row_shapes[m], self.is_sparse[m]
         if is_sparse:
             return missing_rows(length, *shape)
         # One number in memory, however many rows. 1-D items hold objects, which None replaces.
-        return np.broadcast_to(np.nan if shape else None, (length, *shape))
+        entry: Any = np.nan if shape else None
+        return np.broadcast_to(entry, (length, *shape))
 
-    def _ordered(self, modalities, caller):
+    def _ordered(self, modalities: Modalities, caller: str) -> Modalities:
         unknown = [name for name in modalities.names if name not in self.names]
         if unknown:
             hint = did_you_mean(unknown[0], self.names)
@@ -262,7 +264,7 @@ class Schema:
             )
         return modalities if modalities.names == self.names else modalities[list(self.names)]
 
-    def _check_shapes(self, arrays, names):
+    def _check_shapes(self, arrays: Sequence, names: Sequence[str]) -> None:
         """Compare the shapes of rows with those seen in fit."""
         expected = dict(zip(self.names, self.row_shapes, strict=True))
         for name, array in zip(names, arrays, strict=True):
@@ -352,7 +354,7 @@ def check_enough_samples(modalities: Modalities, caller: str) -> None:
         )
 
 
-def _columns(parts):
+def _columns(parts: Parts) -> tuple:
     """Return the names of the columns of the items, as they came."""
     if parts.columns is not None:
         return parts.columns
@@ -360,7 +362,9 @@ def _columns(parts):
     return column_names(items.arrays if isinstance(items, Modalities) else items)
 
 
-def _compare(name, expected, got, caller):
+def _compare(
+    name: str, expected: tuple[str, ...] | None, got: tuple[str, ...] | None, caller: str
+) -> None:
     """Compare the columns of one modality with those seen in fit, if both have names."""
     if got in ((), expected):
         return
@@ -383,7 +387,7 @@ def _labels(name: str, columns: Sequence[str]) -> list[str]:
     return [f"{name}/{column}" for column in columns]
 
 
-def _features(shape):
+def _features(shape: tuple[int, ...]) -> str:
     if not shape:
         return "one object per row"
     if len(shape) == 1:
@@ -391,7 +395,7 @@ def _features(shape):
     return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
-def _plain_item(name, array, wants_sparse):
+def _plain_item(name: str, array: Any, wants_sparse: bool) -> Any:
     """Return a numeric array, CSR where the modality was sparse in fit."""
     if not isinstance(array, np.ndarray) and is_frame(array):
         if hasattr(array, "sparse"):
@@ -417,7 +421,7 @@ def _plain_item(name, array, wants_sparse):
     return array
 
 
-def _check_finite(name, array, present):
+def _check_finite(name: str, array: Any, present: np.ndarray) -> None:
     """Refuse infinities, and NaN in rows that are present."""
     if array.dtype.kind != "f":
         return
@@ -444,7 +448,7 @@ def _check_finite(name, array, present):
         _refuse_row(name, block[within], row)
 
 
-def _refuse_row(name, values, row):
+def _refuse_row(name: str, values: np.ndarray, row: int) -> NoReturn:
     """Say what is wrong with the values of a row, of which some are NaN or too large."""
     bad = ~(np.abs(values) <= _LARGEST)
     if not np.isnan(values).any():

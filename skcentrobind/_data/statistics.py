@@ -192,6 +192,7 @@ def _flat64(rows):
     return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
 
 
+# scikit-learn has no types, so mypy does not know the keyword.
 class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     r"""Standardise features, then make them uncorrelated, as far as the rows can tell.
 

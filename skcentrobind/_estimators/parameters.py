@@ -13,6 +13,10 @@ import torch
 from skcentrobind._encoders.encoders import ENCODERS
 from skcentrobind._encoders.module import AUGMENTATIONS
 
+# The stubs of these define < and <=, but neither > nor >=, so mypy must not narrow to them.
+_INTEGRAL: Any = Integral
+_REAL: Any = Real
+
 
 class Rule(NamedTuple):
     """What a parameter may be.
@@ -36,7 +40,7 @@ def integer(least: int, *words: str) -> Rule:
         lambda v: (
             v in words
             if isinstance(v, str)
-            else isinstance(v, Integral) and not isinstance(v, bool) and v >= least
+            else isinstance(v, _INTEGRAL) and not isinstance(v, bool) and v >= least
         ),
         expected,
     )
@@ -46,7 +50,7 @@ def number(above: float, expected: str, below: float = math.inf, reached: bool =
     """Return the rule of a finite number above a bound, or from it on if it may be `reached`."""
     return Rule(
         lambda v: (
-            isinstance(v, Real)
+            isinstance(v, _REAL)
             and not isinstance(v, bool)
             and (above < v < below or (reached and v == above))
         ),
@@ -141,9 +145,9 @@ RULES = {
             v is None
             or isinstance(v, np.random.RandomState)
             or v is np.random
-            or (isinstance(v, Integral) and 0 <= v < 2**32)
+            or (isinstance(v, _INTEGRAL) and 0 <= v < 2**32)
         ),
         "None, a RandomState, or an integer from 0 to 2**32 - 1",
     ),
-    "verbose": Rule(lambda v: isinstance(v, Integral | np.bool_) and v >= 0, "0, 1 or 2"),
+    "verbose": Rule(lambda v: isinstance(v, _INTEGRAL | np.bool_) and bool(v >= 0), "0, 1 or 2"),
 }

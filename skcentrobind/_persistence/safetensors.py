@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
@@ -105,7 +106,7 @@ def write(saved: Saved, path: str | os.PathLike) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _header(saved):
+def _header(saved: Saved) -> dict[str, Any]:
     net = saved.net
     return {
         "format": FORMAT,
@@ -125,7 +126,7 @@ def _header(saved):
     }
 
 
-def _plain_or_code(value):
+def _plain_or_code(value: Any) -> Any:
     """Return a parameter as JSON or, where it holds code, what `load` has to be given."""
     try:
         return to_plain(value)
@@ -133,13 +134,13 @@ def _plain_or_code(value):
         return {"$code": str(exc)}
 
 
-def _plain_items(epoch):
+def _plain_items(epoch: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was recorded of an epoch, without records of callbacks that JSON cannot hold."""
     items = {key: _plain_or_code(value) for key, value in epoch.items() if key != "batches"}
     return {k: v for k, v in items.items() if not (isinstance(v, dict) and "$code" in v)}
 
 
-def _tensors(saved):
+def _tensors(saved: Saved) -> dict[str, torch.Tensor]:
     net = saved.net
     tensors = {f"module.{key}": value for key, value in net.module_.state_dict().items()}
     tensors |= {f"loss.{key}": value for key, value in net.criterion_.state_dict().items()}
@@ -221,7 +222,7 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
     return header, tensors
 
 
-def _likely(start):
+def _likely(start: bytes) -> str:
     """Return a guess at a foreign file by its first bytes."""
     if start[:1] == b"\x80":
         return "; it looks like a pickle, which only joblib.load or pickle.load reads"
@@ -230,7 +231,7 @@ def _likely(start):
     return ""
 
 
-def _from_format_1(header):
+def _from_format_1(header: dict[str, Any]) -> dict[str, Any]:
     """Return the header of an older file in the present form; its plan has only what was stored."""
     fitted = header.get("fitted")
     if not isinstance(fitted, dict):
@@ -263,7 +264,7 @@ class Stored:
         From `read`.
     """
 
-    def __init__(self, header, tensors):
+    def __init__(self, header: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
         self.header = header
         self.tensors = dict(tensors)
 
@@ -293,7 +294,7 @@ class Stored:
             for m, (name, width, count) in enumerate(triples)
         }
 
-    def _scaler(self, m, name, width, count, schema):
+    def _scaler(self, m: int, name: str, width: int, count: int, schema: Schema) -> Any:
         arrays = self._below(f"scaler.{m}.")
         dense = WhiteningScaler if "whitening_" in arrays else StandardScaler
         kind = MaxAbsScaler if schema.is_sparse[m] else dense
@@ -334,7 +335,7 @@ class Stored:
         net.history.extend(history)
         net.module_.eval()
 
-    def _below(self, prefix):
+    def _below(self, prefix: str) -> dict[str, torch.Tensor]:
         """Take out the tensors whose names start with the prefix, and cut it off."""
         names = [name for name in self.tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): self.tensors.pop(name) for name in names}
@@ -345,7 +346,9 @@ def from_plain_items(items: dict) -> dict:
     return {key: from_plain(value) for key, value in items.items()}
 
 
-def _fill_optimizer(optimizer, rates, tensors):
+def _fill_optimizer(
+    optimizer: torch.optim.Optimizer, rates: Sequence[float], tensors: Mapping[str, torch.Tensor]
+) -> None:
     state = optimizer.state_dict()
     for group, rate in zip(state["param_groups"], rates, strict=True):
         group["lr"] = float(rate)

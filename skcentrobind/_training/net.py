@@ -13,6 +13,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -382,7 +383,7 @@ def build_net(
             "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
             "modality learn, for example with encoder='residual'."
         )
-    options = {
+    options: dict[str, Any] = {
         "callbacks": [copy.deepcopy(callback) for callback in callbacks or []],
         "has_batch_callbacks": bool(callbacks),
         "verbose": verbose,

@@ -231,7 +231,7 @@ class Plan:
         )
 
 
-def _specs(parameters, schema):
+def _specs(parameters: Mapping[str, Any], schema: Schema) -> tuple[ModalitySpec, ...]:
     """Return one ModalitySpec per modality."""
     encoders, augmentations, rates = (
         _each(parameters[name], schema.names, name)
@@ -252,18 +252,18 @@ def _specs(parameters, schema):
     )
 
 
-def _each(value, names, parameter):
+def _each(value: Any, names: Sequence[str], parameter: str) -> list:
     if isinstance(value, list | tuple | dict):
         return per_modality(value, names, parameter)
     return [value] * len(names)
 
 
-def _stored(value):
+def _stored(value: Any) -> Any:
     is_plain = value is None or isinstance(value, str | bool | int | float | tuple)
     return value if is_plain else {"$code": type(value).__name__}
 
 
-def _scaling(parameters, encoder):
+def _scaling(parameters: Mapping[str, Any], encoder: Any) -> str | None:
     """Return how rows are scaled; a user's module gets them as they are."""
     standardize = parameters["standardize"]
     if not standardize or not isinstance(encoder, str) or not ENCODERS[encoder].standardizes:
@@ -271,7 +271,7 @@ def _scaling(parameters, encoder):
     return "whiten" if isinstance(standardize, str) else "standard"
 
 
-def _refuse_second_head(modalities, n_specific):
+def _refuse_second_head(modalities: Sequence[ModalitySpec], n_specific: int) -> None:
     for spec in modalities if n_specific else ():
         if isinstance(spec.encoder, str) and ENCODERS[spec.encoder].keeps_width:
             raise ValueError(
@@ -280,7 +280,7 @@ def _refuse_second_head(modalities, n_specific):
             )
 
 
-def _width_of_space(n_components, modalities):
+def _width_of_space(n_components: int | str, modalities: Sequence[ModalitySpec]) -> int:
     """Return the number of components, by default chosen by the widths of the modalities.
 
     A space of more dimensions than modalities have features has nothing to hold in them.
@@ -363,7 +363,7 @@ def build_module(
         for spec, scaler in zip(specs, fitted, strict=True)
     }
 
-    def probe(m):
+    def probe(m: int) -> torch.Tensor:
         some = np.flatnonzero(present[:, m])[:2]
         return to_dense(prepared_batch([specs[m].name], [X.arrays[m][some]], [None], "cpu"))
 
@@ -399,13 +399,13 @@ def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindMo
         On the device of the plan.
     """
 
-    def probe(m):
+    def probe(m: int) -> torch.Tensor:
         return torch.zeros(2, *plan.modalities[m].row_shape, device="cpu")
 
     return assemble(plan, make_groups(plan, probe), spreads)
 
 
-def _spread(scalers):
+def _spread(scalers: Sequence) -> torch.Tensor:
     """Return the standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
     return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")

@@ -267,7 +267,7 @@ class EmbeddingDisplay:
     def _draw_links(self) -> LineCollection:
         from matplotlib.collections import LineCollection
 
-        present = np.isfinite(self.points).all(axis=2)
+        present = np.all(np.isfinite(self.points), axis=2)
         total = np.where(present[..., None], self.points, 0).sum(axis=0)
         centres = total / np.maximum(present.sum(axis=0), 1)[:, None]
         segments = [
@@ -276,7 +276,8 @@ class EmbeddingDisplay:
             if present[:, k].sum() > 1
         ]
         lines = LineCollection(segments, colors="0.6", linewidths=0.4, zorder=0)
-        return self.ax_.add_collection(lines)
+        self.ax_.add_collection(lines)
+        return lines
 
     def _draw_legends(self, classes: NDArray[Any] | None, hues: NDArray[Any]) -> list[Legend]:
         """Draw the classes to the right of the axes and the modalities below them."""

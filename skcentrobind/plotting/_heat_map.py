@@ -108,7 +108,7 @@ def draw_heat_map(
 
 
 def _label(ax: Axes, names: list[str], horizontal: bool, axis_labels: tuple[str, str]) -> None:
-    rotated = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    rotated: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(range(len(names)), names, **({} if horizontal else rotated))
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=axis_labels[0], ylabel=axis_labels[1])

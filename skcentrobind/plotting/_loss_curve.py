@@ -200,7 +200,9 @@ class LossCurveDisplay:
         self.lines_, self.bands_ = _draw(ax, self.losses, hues, "-", kwargs)
         ax.set(xlabel="epoch", ylabel="training loss")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        self.score_ax_, self.score_lines_, self.score_bands_ = None, {}, {}
+        self.score_ax_: Any = None
+        self.score_lines_: dict[str, Any] = {}
+        self.score_bands_: dict[str, Any] = {}
         handles = [*self.lines_.values()]
         if self.scores:
             self.score_ax_ = ax.twinx()
@@ -210,9 +212,10 @@ class LossCurveDisplay:
             self.score_ax_.set(ylabel="validation score")
             # Two overlapping grids are unreadable.
             self.score_ax_.grid(False)
+            styles: dict[Any, str] = {"-": "training loss", "--": "validation score"}
             handles += [
                 Line2D([], [], color=foreground(), linestyle=style, label=label)
-                for style, label in (("-", "training loss"), ("--", "validation score"))
+                for style, label in styles.items()
             ]
         self.legend_ = legend_below(ax, handles)
         return self
@@ -232,7 +235,7 @@ def _with_loss_curve(estimator: Any) -> Any:
 
 
 def _check_runs(
-    curves: Mapping[str, Sequence[ArrayLike]], what: str
+    curves: Mapping[str, Sequence[Any]], what: str
 ) -> dict[str, list[NDArray[np.float64]]]:
     """Return the runs of every label as arrays."""
     checked = {}

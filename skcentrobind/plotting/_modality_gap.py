@@ -93,13 +93,15 @@ class ModalityGapDisplay(HeatMapMixin):
         projections: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.gaps, self.names = check_matrix(gaps, names, "gaps")
+        self.projections: dict[str, NDArray[np.float64]] | None = None
         if projections is not None:
             if len(projections) != 2:
                 raise ValueError(
                     f"projections must be those of two modalities, got {list(projections)}."
                 )
-            projections = {name: np.asarray(p, dtype=np.float64) for name, p in projections.items()}
-        self.projections = projections
+            self.projections = {
+                name: np.asarray(p, dtype=np.float64) for name, p in projections.items()
+            }
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, **kwargs: Any) -> Self:
@@ -205,7 +207,8 @@ class ModalityGapDisplay(HeatMapMixin):
         kinds = {"matrix": self._draw_matrix, "projection": self._draw_projections}
         draw = choose(kind, kinds, "kind")
         self.im_ = self.text_ = self.colorbar_ = None
-        self.histograms_ = self.mean_lines_ = None
+        self.histograms_: dict[str, Any] | None = None
+        self.mean_lines_: dict[str, Any] | None = None
         self.ax_ = draw(ax, **kwargs)
         self.figure_ = self.ax_.figure
         return self
@@ -234,18 +237,20 @@ class ModalityGapDisplay(HeatMapMixin):
         ax = new_axes(ax, (6.4, 3.4 + LINE_HEIGHT * legend_lines(list(means))))
         pooled = np.concatenate(list(self.projections.values()))
         edges = np.histogram_bin_edges(pooled, int(np.clip(np.sqrt(len(pooled)), 10, 60)))
-        self.histograms_, self.mean_lines_ = {}, {}
+        histograms: dict[str, Any] = {}
+        mean_lines: dict[str, Any] = {}
         for (name, values), colour in zip(self.projections.items(), palette(2), strict=True):
             density, _ = np.histogram(values, bins=edges, density=True)
             options = {"color": colour, "alpha": 0.5, "fill": True, "label": name, **kwargs}
-            self.histograms_[name] = ax.stairs(density, edges, **options)
-            self.mean_lines_[name] = ax.axvline(means[name], color=colour, linestyle="--")
+            histograms[name] = ax.stairs(density, edges, **options)
+            mean_lines[name] = ax.axvline(means[name], color=colour, linestyle="--")
         ax.set(
             xlabel="position on the line through the means",
             ylabel="density",
             title=f"gap {abs(second - first):.2f}",
         )
-        legend_below(ax, list(self.histograms_.values()))
+        self.histograms_, self.mean_lines_ = histograms, mean_lines
+        legend_below(ax, list(histograms.values()))
         return ax
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import EmbeddingsLike, Floats, embeddings
+from skcentrobind.metrics._inputs import EmbeddingsLike, embeddings
 from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs, recall, reciprocal
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
@@ -204,7 +204,9 @@ class RetrievalDisplay(HeatMapMixin):
         kinds = {"matrix": self._draw_matrix, "curve": self._draw_curves}
         draw = choose(kind, kinds, "kind")
         self.im_ = self.text_ = self.colorbar_ = None
-        self.lines_ = self.pair_lines_ = self.chance_line_ = None
+        self.lines_: dict[str, Any] | None = None
+        self.pair_lines_: dict[tuple[str, ...], Any] | None = None
+        self.chance_line_: Any = None
         self.ax_ = draw(ax, metric, **kwargs)
         self.figure_ = self.ax_.figure
         return self
@@ -235,18 +237,24 @@ class RetrievalDisplay(HeatMapMixin):
             pair: np.searchsorted(np.sort(r), ks, side="right") / len(r)
             for pair, r in self.ranks.items()
         }
-        self.lines_, self.pair_lines_ = {}, {}
+        lines: dict[str, Any] = {}
+        pair_lines: dict[tuple[str, ...], Any] = {}
         for query, label, colour in zip(queries, labels, palette(len(queries)), strict=False):
             own = {pair: values for pair, values in recall.items() if pair[0] == query}
             if len(own) > 1:
                 # The more lines there are, the fainter they are, all behind the means.
-                faint = {"linewidth": 0.7, "alpha": min(0.4, 2 / len(own)), "zorder": 1.9}
+                faint: dict[str, Any] = {
+                    "linewidth": 0.7,
+                    "alpha": min(0.4, 2 / len(own)),
+                    "zorder": 1.9,
+                }
                 for pair, values in own.items():
-                    (self.pair_lines_[pair],) = ax.plot(ks, values, color=colour, **faint)
+                    (pair_lines[pair],) = ax.plot(ks, values, color=colour, **faint)
             options = {"color": colour, "label": label, "linewidth": 2, **kwargs}
-            (self.lines_[query],) = ax.plot(ks, np.mean(list(own.values()), axis=0), **options)
+            (lines[query],) = ax.plot(ks, np.mean(list(own.values()), axis=0), **options)
             if len(own) == 1:
-                self.pair_lines_[next(iter(own))] = self.lines_[query]
+                pair_lines[next(iter(own))] = lines[query]
+        self.lines_, self.pair_lines_ = lines, pair_lines
         chance = np.mean([np.minimum(ks / len(r), 1) for r in self.ranks.values()], axis=0)
         (self.chance_line_,) = ax.plot(
             ks, chance, color=foreground(), linestyle="--", linewidth=1, label="chance"
@@ -254,11 +262,11 @@ class RetrievalDisplay(HeatMapMixin):
         ax.set(xscale="log", xlabel="k", ylabel="recall@k", ylim=(-0.02, 1.02))
         ax.set_xlim(1, largest)
         ax.xaxis.set_major_formatter("{x:g}")
-        legend_below(ax, [*self.lines_.values(), self.chance_line_])
+        legend_below(ax, [*lines.values(), self.chance_line_])
         return ax
 
 
-def _metric(name: object) -> Callable[[Floats], float]:
+def _metric(name: object) -> Callable[[Any], float]:
     """Return the function of ranks with this name."""
     if name == "mrr":
         return reciprocal
