@@ -31,12 +31,19 @@ def table() -> dict[str, str]:
     }
 
 
+def estimator_modules() -> dict[str, str]:
+    """Return the module of every estimator."""
+    return {
+        name: module
+        for name, module in table().items()
+        if module.startswith(_ESTIMATORS) and name[0].isupper()
+    }
+
+
 def estimator_classes() -> dict[str, type]:
     """Return the estimators by public name, the classes that files may name."""
     return {
-        name: getattr(import_module(module), name)
-        for name, module in table().items()
-        if module.startswith(_ESTIMATORS) and name[0].isupper()
+        name: getattr(import_module(module), name) for name, module in estimator_modules().items()
     }
 
 

@@ -1,45 +1,224 @@
-"""Binding to the direction that the embeddings of a sample have most in common."""
+"""Bind to the principal direction of the embeddings of a sample."""
 
 from skcentrobind._estimators.base import BaseBindTransformer
-from skcentrobind._estimators.docstrings import shared
 from skcentrobind._estimators.parameters import number
 from skcentrobind.losses import PrincipalLoss
 
 
-@shared(
-    objective="""
-    alignment_temperature : float, default=0.05
-        Divides the singular values: smaller values press harder on what is left of them besides
-        the largest.
-    """
-)
 class PrincipalBindTransformer(BaseBindTransformer):
     r"""Bind modalities by making the embeddings of each sample a matrix of rank one.
 
-    The embeddings of a sample are the columns of a matrix. They lie on one line if and only if its
-    largest singular value holds everything, so the loss is the negative logarithm of the softmax
-    of the largest among the singular values; a second term tells the leading directions of
-    different samples apart. No modality is an anchor, and no pair is compared.
+    The embeddings of a sample are the columns of a matrix. They lie on one line if and only if all
+    singular values but the largest are zero, so the loss is the negative logarithm of the softmax
+    of the largest among the singular values; a second term separates the principal directions of
+    different samples. No modality is an anchor, and no pair is compared.
 
     Parameters
     ----------
-    {n_components}
-    {parameters}
+    n_components : int or "auto", default="auto"
+        Width of the shared space. 1 is allowed but useless: a row of one component has unit length
+        only if it is 1 or -1.
+
+        "auto" takes the median number of features of the modalities, rounded down to a power of
+        two: at least 64 and at most 256. With an "identity" encoder it is the width of its rows.
+    encoder : str, Module, callable, list or dict, default="residual"
+        Maps the features of a modality to the shared space; the result is scaled to unit length. A
+        list or dict gives one encoder per modality. Rows with more than one axis are flattened for
+        the built-in encoders.
+
+        "residual" is `W x + MLP(x)`, with the last layer of the MLP initialised to zero: training
+        starts from a linear map and adds what helps. Best on real data, and safe with few samples.
+
+        "mlp" is a multilayer perceptron with ReLU, the encoder of the paper.
+
+        "linear" is `W x + b`.
+
+        "identity" takes rows that are already in the shared space, and learns nothing.
+
+        A `torch.nn.Module` is copied and trained from its current weights. Parameters that do not
+        require gradients stay fixed, and layers that have no others stay in evaluation mode. The
+        module receives the rows unscaled, as float32 tensors of shape (batch, ...), and returns
+        (batch, width); a linear layer is appended if width is not `n_components`, or, with a second
+        head, `n_components + n_specific_components`.
+
+        A callable `(n_features, n_components) -> Module` builds such a module in every fit; with a
+        second head it receives the sum of both widths.
+    hidden_layer_sizes : tuple of int, default=(256,)
+        Widths of the hidden layers of "residual" and "mlp" encoders.
+    init : {"random", "gcca"}, default="gcca"
+        Initial weights of the encoders.
+
+        "random" draws them at random, as in the paper.
+
+        "gcca" initialises the linear parts of "residual" and "linear" encoders with the generalised
+        canonical correlations of the modalities, which have a closed form: training begins where
+        linear correlation analysis ends, and needs half the epochs. Components beyond those that
+        the rows determine start near zero. At most 2,000 samples that have two or more modalities
+        are used. Other encoders, and a single modality, start at random.
+    n_specific_components : int, default=0
+        Width of a second head of every encoder, for information that is specific to its modality; 0
+        omits it. It learns from the modality's own augmented rows and is kept uncorrelated with the
+        first head, see "separation" in `regularizers`. `transform_specific` and `output="all"`
+        return it.
+    temperature : float, list or dict, default=0.2
+        Divides the similarities in the loss: smaller values give more weight to the closest
+        negatives. Useful values lie between 0.05 and 0.5. A list or dict gives one temperature per
+        modality.
+    learn_temperature : bool, default=False
+        Whether the temperature is trained with the encoders, starting from the given value or
+        values. It stays between 0.01 and 1, so the given values must lie in that range.
+    regularizers : dict of str to float, default=None
+        Terms that are added to the loss, by name, with their weights.
+
+        "uniformity" spreads the embeddings of each modality over the sphere.
+
+        "alignment" pulls the embeddings of a sample together. Losses that ignore signs need it when
+        the encoders start from random weights.
+
+        "geometric_consistency" makes the similarity of two samples the same, whichever modalities
+        they are observed in.
+
+        "separation" keeps the two heads of an encoder uncorrelated, if there are two; its weight is
+        1 unless given.
+    alignment_temperature : float, default=0.05
+        Divides the singular values: smaller values penalise all but the largest more strongly.
+    augmentation : str, callable, list, dict or None, default="gaussian"
+        Random perturbation of the rows from which the anchor is computed. A list or dict gives one
+        augmentation per modality.
+
+        "gaussian" adds normal noise of `augmentation_scale` standard deviations of each feature.
+
+        "mask" sets entries to zero with probability `augmentation_scale`.
+
+        "marginal" replaces entries by those of another sample with probability
+        `augmentation_scale`.
+
+        A callable `(x, generator) -> x'` receives the prepared rows of a modality, a tensor of
+        shape (batch, ...), and a `torch.Generator`.
+
+        None leaves the rows unchanged; a modality then learns nothing from itself.
+
+        In sparse modalities only stored entries change: "gaussian" multiplies each by `1 + s e`
+        with e ~ N(0, 1) and s the `augmentation_scale`, "mask" sets them to zero, "marginal" is an
+        error, and a callable receives the rows of a batch as a dense tensor.
+    augmentation_scale : float, default=0.3
+        Strength of the augmentation.
+    standardize : bool or "whiten", default=True
+        How features are scaled for the built-in encoders other than "identity". Constant features
+        are ignored in any case.
+
+        True centres each feature and scales it to unit variance. Columns of sparse modalities are
+        only divided by their largest absolute value, so that zeros stay zeros.
+
+        "whiten" also decorrelates dense features, as far as the number of rows allows, so that
+        low-variance directions count.
+
+        False leaves the rows unchanged.
+    pretrain_epochs : int, default=0
+        Number of epochs of intra-modal contrastive learning, each modality on its own, before the
+        binding.
+    output : {"concat", "mean", "all"}, default="concat"
+        What `transform` returns.
+
+        "concat" concatenates the embeddings of all modalities; where a modality is missing, the
+        mean over those that the sample has takes its place.
+
+        "mean" is the centroid of the embeddings, over the modalities that a sample has.
+
+        "all" is "concat" with the specific head of each modality after its embedding, zeros where
+        the modality is missing.
+    modalities : list or dict, default=None
+        How a 2-D array or flat DataFrame is split into modalities: widths that sum to the number of
+        columns, or slices, or lists of column positions or names; a dict names the modalities. None
+        treats it as one modality.
+    batch_size : int, default=256
+        Upper bound of the number of rows per step; an epoch is split into batches of equal size.
+        The negatives of a sample are the other rows of its batch.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the data. 0 keeps the initial weights: random or pre-trained, which is
+        the baseline without binding, or those of linear correlation analysis, see `init`.
+
+        "auto" is 100, or 50 if all encoders start from "gcca" and there is no second head, and
+        fewer, but at least 10, where these would exceed 10,000 steps.
+    learning_rate : float, list or dict, default=1e-3
+        Step size of AdamW. A list or dict gives one rate per modality, for example a small one for
+        a pre-trained encoder.
+    weight_decay : float, default=1e-2
+        Decoupled weight decay of AdamW.
+    early_stopping : bool, default=False
+        Whether to hold out rows and to stop once their mean reciprocal rank has not improved for
+        `n_iter_no_change` epochs; the best weights are restored.
+    validation_fraction : float, default=0.1
+        Fraction of the rows that early stopping holds out. The score of a few dozen rows is coarse
+        and saturates early: with little data, hold out more or do not stop early.
+    n_iter_no_change : int, default=10
+        Patience of early stopping, in epochs.
+    device : str, default="auto"
+        Where torch computes: "auto" takes a GPU if there is one; otherwise "cpu", "cuda", "cuda:1",
+        "mps", ...
+    precision : {"float32", "bf16"}, default="float32"
+        Number format in which the encoders compute. Weights, optimiser, loss and embeddings are
+        float32 in either case.
+
+        "float32" has seven significant digits.
+
+        "bf16" runs the layers in bfloat16, which has three, in `fit` and afterwards; a custom
+        module runs under `torch.autocast`. It is meant for wide encoders on GPUs whose tensor cores
+        support bfloat16, but has not run on a GPU yet. On a CPU it gains next to nothing, and takes
+        several times as long if the CPU has no bfloat16 instructions. A device that cannot compute
+        in bfloat16 is an error.
+    callbacks : list of skorch callbacks, default=None
+        Callbacks that are copied in every fit and called per epoch and per batch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and the augmentation. The same int gives
+        the same numbers, whatever the global seeds are; None draws a new seed from the system in
+        every fit.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints one line per epoch.
 
     Attributes
     ----------
-    {attributes}
+    n_components_ : int
+        Width of the shared space.
+    n_modalities_ : int
+        Number of modalities.
+    modality_names_ : list of str
+        Names of the modalities, "modality0", "modality1", ... if the data had none.
+    n_features_in_ : int
+        Number of features of all modalities together.
+    n_features_per_modality_ : list of int
+        Number of features of each modality.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the columns if X was a DataFrame; "modality/feature" with two-level columns.
+    encoders_ : dict of str to Module
+        Trained encoders, from prepared float32 rows to unit-length embeddings.
+    scalers_ : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
+        Scaler of each modality: for `standardize=True`, "whiten", sparse rows and unscaled rows, in
+        this order.
+    net_ : skorch.NeuralNet
+        Trained net.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    temperature_ : float or dict of str to float
+        Temperature after training, a dict if `temperature` is given per modality.
+    validation_scores_ : list of float or None
+        Mean reciprocal rank among the held-out rows of a batch after every epoch; None without
+        early stopping.
+    n_iter_ : int
+        Number of epochs.
+    device_ : str
+        Where torch computed.
 
     See Also
     --------
-    CentroBindTransformer : With `aggregator="spectral"` it binds to the same leading direction.
-    skcentrobind.losses.PrincipalLoss : The loss, and what happens where modalities are absent.
+    CentroBindTransformer : Binds to the same principal direction with `aggregator="spectral"`.
+    skcentrobind.losses.PrincipalLoss : The loss, and how it treats missing modalities.
 
     Notes
     -----
-    Singular values do not know signs: a modality that points the opposite way counts as aligned,
-    which `regularizers={"alignment": 1}` prevents where encoders start from random weights. There
-    is one temperature for all modalities, as samples are compared, not modalities.
+    Singular values ignore signs: a modality that points the opposite way counts as aligned, which
+    `regularizers={"alignment": 1}` prevents when encoders start from random weights. There is one
+    temperature for all modalities, because samples are compared, not modalities.
 
     References
     ----------
