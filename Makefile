@@ -61,7 +61,7 @@ wheel-check: ## build the wheel and run the quick demo where nothing else is ins
 	@$(PYTHON) tools/check_wheel.py $(PIP_ARGS)
 
 clean: ## remove what was built, except the environments .venv and .venv-oldest
-	rm -rf build dist *.egg-info docs/_build docs/auto_examples docs/generated
+	rm -rf build dist *.egg-info docs/_build docs/api.rst docs/auto_examples docs/generated
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 

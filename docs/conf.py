@@ -1,11 +1,12 @@
 # Settings of the documentation; `make docs` builds it.
 
 import re
+import sys
 from pathlib import Path
 
 import skcentrobind
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 
 project = "skcentrobind"
 author = copyright = "the skcentrobind developers"
@@ -73,4 +74,8 @@ def escape_shapes(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    sys.path.insert(0, str(HERE))
+    from api_page import write
+
+    write(HERE / "api.rst")
     app.connect("autodoc-process-docstring", escape_shapes, priority=900)

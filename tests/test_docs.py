@@ -2,12 +2,17 @@
 
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 import pytest
+from conftest import ESTIMATORS
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 from numpydoc.validate import validate
 
 import skcentrobind
+
+ROOT = Path(__file__).resolve().parent.parent
 
 MODULES = ["skcentrobind"] + [
     f"skcentrobind.{name}" for name in dir(skcentrobind) if name not in skcentrobind.__all__
@@ -23,7 +28,7 @@ IGNORED = {
     "PR01": "compared below; numpydoc asks for the *args that torch's Module passes on",
 }
 
-#: What anchors inherit from `BaseAnchor`, and objectives from `BaseLoss`, is documented there.
+#: What anchors inherit from `BaseAnchor`, and losses from `BaseLoss`, is documented there.
 INHERITED = {
     "skcentrobind.anchors": {"aggregate", "frozen", "prepare", "sources", "targets", "extra_repr"},
     "skcentrobind.losses": {"clamp_", "extra_repr", "forward", "frozen", "prepare"}
@@ -125,11 +130,10 @@ def test_example(name):
     assert ">>> " in page.partition("Examples\n")[2]
 
 
-@pytest.mark.parametrize("name", ["CentroBindTransformer", "FixedAnchorBindTransformer"])
-def test_every_fitted_attribute_is_documented(name, make_data):
-    bind = getattr(skcentrobind, name)(n_components=2, max_epochs=1, pretrain_epochs=0)
+def test_every_fitted_attribute_is_documented(each, make_data):
+    bind = each(n_components=2, max_epochs=1)
     bind.fit(make_data(10)[0].to_frame())
-    # scikit-learn 1.6 also lists what an estimator lacks, the weights of an anchor without any.
+    # scikit-learn 1.6 also lists what an estimator does not have: weights of an anchor without any.
     present = [key for key in dir(bind) if hasattr(bind, key)]
     fitted = {key for key in present if key.endswith("_") and not key.startswith("_")}
     assert fitted == {p.name for p in ClassDoc(type(bind))["Attributes"]}
@@ -141,6 +145,71 @@ def test_every_fitted_attribute_of_per_modality_is_documented(make_data):
     # The columns of this frame are numbers, which are no names.
     documented = {p.name for p in ClassDoc(type(per))["Attributes"]}
     assert fitted == documented - {"feature_names_in_"}
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """The names on the page of the reference, by list: headings and captions joined by a slash."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    render = importlib.import_module("api_page").render
+
+    def read():
+        lists, title = {}, ""
+        for line in re.sub(r"^(\S.*)\n-+$", r".. heading:: \1", render(), flags=re.M).splitlines():
+            if found := re.fullmatch(r"\.\. (heading|rubric|autodata):: (.*)", line):
+                kind, text = found.groups()
+                if kind == "autodata":
+                    lists.setdefault("data", []).append(text)
+                else:
+                    title = text if kind == "heading" else f"{title.partition('/')[0]}/{text}"
+            elif re.fullmatch(r" {3}[\w.]+", line):
+                lists.setdefault(title, []).append(f"skcentrobind.{line.strip()}")
+        return lists
+
+    return read
+
+
+def test_every_public_name_is_on_the_page_once(page):
+    listed = [name for names in page().values() for name in names]
+    public = {
+        f"{module}.{name}"
+        for module in MODULES
+        for name in importlib.import_module(module).__all__
+        if name != "__version__"
+    }
+    assert sorted(listed) == sorted(public)
+    assert set(OBJECTS) < public
+
+
+def test_the_lists_of_the_page(page):
+    lists = page()
+    assert [name.rpartition(".")[2] for name in lists["Estimators"]] == [*ESTIMATORS, "load"]
+    assert "skcentrobind.Modalities" in lists["Container and preprocessing"]
+    assert "skcentrobind.losses.info_nce" in lists["Losses/Functions"]
+    assert "skcentrobind.losses.PairwiseLoss" in lists["Losses/Classes"]
+    assert "skcentrobind.losses.BaseLoss" in lists["Losses/To write your own"]
+    assert "skcentrobind.anchors.Target" in lists["Anchors/To write your own"]
+    assert "skcentrobind.metrics.recall_at_k" in lists["Metrics/Retrieval"]
+    assert "skcentrobind.metrics.probe_accuracy" in lists["Metrics/Probes"]
+    assert len(lists["Plotting"]) == len(skcentrobind.plotting.__all__)
+    assert "skcentrobind.anchors.ANCHORS" in lists["data"]
+
+
+def test_a_new_public_name_is_on_the_page(page, monkeypatch):
+    class NewLoss(skcentrobind.losses.BaseLoss):
+        pass
+
+    def new_loss(z):
+        pass
+
+    for new in (NewLoss, new_loss):
+        monkeypatch.setattr(skcentrobind.losses, new.__name__, new, raising=False)
+    monkeypatch.setattr(
+        skcentrobind.losses, "__all__", [*skcentrobind.losses.__all__, "NewLoss", "new_loss"]
+    )
+    lists = page()
+    assert "skcentrobind.losses.NewLoss" in lists["Losses/Classes"]
+    assert "skcentrobind.losses.new_loss" in lists["Losses/Functions"]
 
 
 @pytest.mark.parametrize("module", MODULES)
