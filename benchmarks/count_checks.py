@@ -44,13 +44,12 @@ def main():
     options = parser(__doc__.splitlines()[0]).parse_args()
     import torch
 
-    import skcentrobind
+    from skcentrobind._public import estimator_classes
 
-    names = [name for name in skcentrobind.__all__ if name.endswith("BindTransformer")]
     torch.set_num_threads(1)  # the data of the checks are tiny
     rows = []
     print("estimator                   output | checks passed failed skipped | seconds")
-    for cls in (getattr(skcentrobind, name) for name in names):
+    for cls in estimator_classes().values():
         for output in OUTPUTS:
             start = time.perf_counter()
             quick = {"max_epochs": 1} if options.smoke else {}

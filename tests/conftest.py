@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 
 import skcentrobind
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
+from skcentrobind._public import estimator_classes
 
 #: For properties of small arrays.
 fast = settings(deadline=None, max_examples=40)
@@ -141,12 +142,8 @@ def fixed():
     return lambda **params: FixedAnchorBindTransformer(**{**QUICK, "pretrain_epochs": 2, **params})
 
 
-#: Every estimator of the package, one row each.
-ESTIMATORS = {
-    name: getattr(skcentrobind, name)
-    for name in skcentrobind.__all__
-    if name.endswith("BindTransformer")
-}
+#: Every estimator of the package, by name.
+ESTIMATORS = estimator_classes()
 
 
 @pytest.fixture(params=ESTIMATORS)
