@@ -113,7 +113,14 @@ from skcentrobind.losses import RippleLoss
 
 
 class RippleBindTransformer(BaseBindTransformer):
-    """Bind modalities to the sum of the embeddings of a sample."""
+    """Bind modalities to the sum of the embeddings of a sample.
+
+    Parameters
+    ----------
+
+    Attributes
+    ----------
+    """
 
     def _make_loss(self, temperature):
         """Return the loss."""
@@ -193,6 +200,10 @@ def extended(tmp_path_factory):
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, folder / "skcentrobind", ignore=ignored)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=ignored)
+    shutil.copytree(ROOT / "tools", folder / "tools", ignore=ignored)
+    (folder / "docs" / "_templates").mkdir(parents=True)
+    for name in ("docs/api_page.py", "docs/_templates/api.rst"):
+        shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "pyproject.toml", folder)
     touched = extend(folder / "skcentrobind")
 
@@ -213,6 +224,18 @@ def extended(tmp_path_factory):
 
 def test_a_loss_with_its_estimator_touches_four_files(extended):
     assert len(extended[0]) <= 4
+
+
+def test_its_docstring_and_the_reference_need_no_other_line(extended):
+    (_, _, estimator, _), run = extended
+    assert run("tools/render_docstrings.py").endswith("RippleBindTransformer is rewritten\n")
+    assert run("tools/render_docstrings.py", "--check") == ""
+    assert '    precision : {"float32", "bf16"}, default="float32"\n' in estimator.read_text()
+    page = run(
+        "-c", "import sys; sys.path[:0] = ['docs']; import api_page; print(api_page.render())"
+    )
+    for name in ("RippleBindTransformer", "losses.RippleLoss", "anchors.MidrangeAnchor"):
+        assert f"   {name}\n" in page
 
 
 @pytest.mark.slow
