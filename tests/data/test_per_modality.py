@@ -263,7 +263,7 @@ class Shortens(TransformerMixin, BaseEstimator):
         (PerModality([PCA()]), TypeError, r"transformers\[0\] is PCA\(\), expected a \(modality"),
         (
             PerModality([("image", PCA()), ("pca", PCA(), "image")]), TypeError,
-            r"transformers\[1\] is .*\(modality, transformer\) pair.*place of the columns",
+            r"transformers\[1\] is .*\(modality, transformer\) pair.*replaces the columns",
         ),
         (PerModality([(PCA(), "image")]), TypeError, "The name, a string, comes first"),
         (PerModality(("image", PCA())), TypeError, "'image', expected .*single pair into a list"),
