@@ -185,10 +185,10 @@ def test_table_in_three_forms(report):
 
 def test_differences_from_the_paper(report):
     runs = {"0": {"random/none": {"Z1": 0.2}}, "1": {"random/none": {"Z1": 0.4}}}
-    rows, gaps = report.beside_paper(runs, {"random": {"none": (0.25,)}}, ["Z1"])
-    assert gaps == {("random", "none", "Z1"): pytest.approx(0.05)}
+    rows, offsets = report.beside_paper(runs, {"random": {"none": (0.25,)}}, ["Z1"])
+    assert offsets == {("random", "none", "Z1"): pytest.approx(0.05)}
     assert [row[3] for row in rows] == ["0.300 (0.141)", "0.250", "+0.050"]
-    assert report.agreement_row("all", gaps)[1:] == ["1", "0.0500", "0.050", "random, none, Z1"]
+    assert report.agreement_row("all", offsets)[1:] == ["1", "0.0500", "0.050", "random, none, Z1"]
 
 
 # ---------------------------------------------------------------- the protocol
@@ -369,7 +369,7 @@ def test_narrower_views_are_the_first_components():
     methods, data = helper("_methods"), helper("_method_data")
     X = data.gmm(0, 300, 10).X_train
     for model in (linear.MCCA, linear.GCCA):
-        wide, narrow = (methods.Views(model(k, shrinkage=0.1)).fit(X) for k in (12, 5))
+        wide, narrow = (methods.CCAZoo(model(k, shrinkage=0.1)).fit(X) for k in (12, 5))
         Z, expected = methods.embed(wide, X, 5), methods.embed(narrow, X)
         for z, other in zip(Z.arrays, expected.arrays, strict=True):
             sign = np.sign(np.sum(z * other, axis=0))
