@@ -81,7 +81,7 @@ def test_an_interrupted_run_keeps_what_is_done(runs, tmp_path):
     assert calls == [(2, 0), (3, 0), (2, 1), (3, 1)]
 
 
-def test_other_settings_start_anew_and_another_case_alone(runs, tmp_path, capsys):
+def test_other_settings_start_afresh_and_another_case_alone(runs, tmp_path, capsys):
     calls, path = [], tmp_path / "counting.json"
     runs.run(counting_benchmark(runs, calls), 1, path=path)
     changed = {"double": {"factor": 4}, "triple": {"factor": 3}}
@@ -364,7 +364,7 @@ def test_settings_are_chosen_by_the_held_out_rows():
     assert bench.choose(row, stages, True, X, bench.SETTINGS, 0)[1] == 6
 
 
-def test_narrower_views_are_the_first_components():
+def test_narrower_embeddings_are_the_first_components():
     linear = pytest.importorskip("cca_zoo.linear", reason="the extra `bench` is not installed")
     methods, data = helper("_methods"), helper("_method_data")
     X = data.gmm(0, 300, 10).X_train

@@ -1,4 +1,4 @@
-"""Parameters that cannot work, and fits that cannot learn: messages that say what to do."""
+"""Parameters that cannot work, and fits that cannot learn: messages that name the likely fix."""
 
 import re
 

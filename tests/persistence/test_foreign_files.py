@@ -1,4 +1,4 @@
-"""Files from other devices, other formats and other hands: load says what is wrong."""
+"""Files from other devices, formats and sources: load names the fault."""
 
 import json
 import pickle
@@ -28,7 +28,7 @@ def path(tmp_path):
 # Devices
 
 
-def test_a_device_that_is_not_here(X, centro, path):
+def test_an_unavailable_device(X, centro, path):
     bind = centro().fit(X)
     rewrite(bind, path, lambda header, tensors: header["params"].update(device="cuda:77"))
     with pytest.warns(UserWarning, match=r"device='cuda:77', which is not available.*on the CPU"):
@@ -40,7 +40,7 @@ def test_a_device_that_is_not_here(X, centro, path):
         load(path, device="cuda:78")
 
 
-def test_a_generator_of_another_kind_of_device_starts_anew(X, centro, path):
+def test_a_generator_of_another_kind_of_device_starts_afresh(X, centro, path):
     def change(header, tensors):
         header["device"] = "cuda"
         tensors["random.generator_"] = torch.zeros(16, dtype=torch.uint8)
