@@ -215,7 +215,7 @@ class Spectrum(torch.autograd.Function):
 
 
 def resolve_precision(precision: str, device: str) -> torch.dtype | None:
-    """Return the dtype of matrix products, None for that of the rows.
+    """Return the dtype of matrix products, None for that of the rows; refuse unsupported ones.
 
     Parameters
     ----------
