@@ -1,4 +1,4 @@
-"""What the benchmarks share: command line, machine, timing, results as JSON."""
+"""Shared by the benchmarks: command line, machine, timing, results as JSON."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ def parser(description):
     """Return a parser with the options that every benchmark has."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument(
-        "--smoke", action="store_true", help="tiny sizes, nothing stored: does it still run?"
+        "--smoke", action="store_true", help="tiny sizes, nothing stored: only check that it runs"
     )
     options.add_argument("--repeats", type=int, default=None, help="timed repeats of each case")
     return options
@@ -36,7 +36,7 @@ def store(name, results):
 
 
 def environment():
-    """Machine and versions that the figures come from."""
+    """Return the machine and the versions behind the figures."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -52,7 +52,7 @@ def environment():
 
 
 def machine(where):
-    """Say where figures come from; `where` is a stored `environment`."""
+    """Describe a stored `environment` in one line."""
     versions = where["versions"]
     return (
         f"{where['cpu']}, {where['cores']} cores, Python {where['python']}, "
@@ -61,19 +61,19 @@ def machine(where):
 
 
 def run_apart(script, *options):
-    """Run a script in a process of its own and return the JSON in its last line."""
+    """Run a script in its own process and return the JSON in its last line."""
     command = [sys.executable, script, *options]
     out = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(out.stdout.splitlines()[-1])
 
 
 def own_memory(kind):
-    """Bytes of this process: "VmRSS" resident, "VmHWM" its peak, "RssAnon" without files."""
+    """Return bytes of this process: "VmRSS" resident, "VmHWM" its peak, "RssAnon" without files."""
     with open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith(kind))
     return int(line.split()[1]) * 1024
 
 
 def median(values):
-    """Median, rounded to four significant digits for storage."""
+    """Return the median, rounded to four significant digits for storage."""
     return float(f"{statistics.median(values):.4g}")

@@ -1,4 +1,4 @@
-"""What the figures of the reproduction share."""
+"""Shared by the figures of the reproduction."""
 
 import io
 import os
@@ -83,14 +83,14 @@ REPRODUCTION = {
 OWN_FIGURES = {
     "bench_methods": {
         "methods_ranks": (
-            "Average ranks of the methods by recall@1, and which of them cannot be told apart.",
-            "Average rank of recall@1 over the tasks, 1 is best. Bars join methods that Nemenyi's "
-            "test cannot tell apart at 5 %: a few tasks show no more.",
+            "Average ranks of the methods by recall@1, and which do not differ significantly.",
+            "Average rank of recall@1 over the tasks, 1 is best. Bars join methods that do not "
+            "differ significantly by Nemenyi's test at 5 %: a few tasks show no more.",
         ),
     },
 }
 
-#: Colour, marker and line of each method, told apart without colour, too (Okabe and Ito).
+#: Colour, marker and line of each method, distinct without colour, too (Okabe and Ito).
 STYLE = {
     "none": ("#000000", "", ":"),
     "FixedAnchor X1": ("#D55E00", "v", "--"),
@@ -106,7 +106,7 @@ STYLE = {
 
 
 def style(method, open_marker=False):
-    """Keyword arguments of `plot` for a method."""
+    """Return the keyword arguments of `plot` for a method."""
     colour, marker, line = STYLE[method]
     face = "white" if open_marker else colour
     return {
@@ -121,14 +121,14 @@ def style(method, open_marker=False):
 
 
 def panels(n_rows, n_columns, width=2.3, height=2.2, **options):
-    """A figure with a grid of axes, always two-dimensional."""
+    """Make a figure with a grid of axes, always two-dimensional."""
     size = (width * n_columns, height * n_rows)
     options = {"layout": "constrained", "squeeze": False, **options}
     return plt.subplots(n_rows, n_columns, figsize=size, **options)
 
 
 def band(axis, x, values, label=None, **options):
-    """Mean over the draws, with a band of one s.d. around it.
+    """Plot the mean over the draws, with a band of one s.d. around it.
 
     Parameters
     ----------
@@ -151,6 +151,6 @@ def save(figure, name, folder=IMAGES):
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110)
     plt.close(figure)
-    # 128 colours are plenty, and a third of the bytes.
+    # 128 colours are enough and take a third of the bytes.
     Image.open(buffer).convert("RGB").quantize(128).save(path, optimize=True)
     print(f"Drawn: {path.relative_to(IMAGES.parent.parent.parent)}")

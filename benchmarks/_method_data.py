@@ -59,7 +59,7 @@ class Split:
 
 
 def _cut(X, y, n_train, n_test, seed):
-    """A random split of at most these sizes, stratified if there are classes."""
+    """Draw a random split of at most these sizes, stratified if there are classes."""
     test_size = min(n_test, round(0.3 * len(X)))
     rest = {"test_size": test_size, "train_size": min(n_train, len(X) - test_size)}
     rest["random_state"] = seed
@@ -71,25 +71,25 @@ def _cut(X, y, n_train, n_test, seed):
 
 
 def gmm(seed, n_train, n_test, qualities=None):
-    """The paper's synthetic data: a new mixture and new modalities for every seed."""
+    """Draw the paper's synthetic data: a new mixture and new modalities for every seed."""
     X, y = make_multimodal_gmm(n_train + n_test, qualities=qualities, random_state=seed)
     return Split(X[:n_train], y[:n_train], X[n_train:], y[n_train:])
 
 
 def digits(seed, n_train, n_test, names=DIGITS):
-    """Feature sets of 2,000 handwritten digits, 70/30."""
+    """Load the feature sets of 2,000 handwritten digits, split 70/30."""
     X, y = load_multiple_features(return_X_y=True)
     return _cut(X[list(names)], y, n_train, n_test, seed)
 
 
 @lru_cache(maxsize=1)
 def _emoji_names():
-    """Names of the emojis that have one in every language, a list per language."""
+    """Return the names of the emojis that have one in every language, a list per language."""
     import emoji
 
     for language in LANGUAGES:
         emoji.config.load_language(language)
-    # Variants of skin tone share most of their name: finding one among them is another task.
+    # Variants of skin tone share most of their name: retrieval among them is another task.
     tones = tuple(map(chr, range(0x1F3FB, 0x1F400)))
     rows = [
         names
@@ -105,7 +105,7 @@ def _emoji_names():
 
 
 def emoji_names(seed, n_train, n_test):
-    """Names of 1,923 emojis in eight languages, 70/30; no classes.
+    """Load the names of 1,923 emojis in eight languages, split 70/30; no classes.
 
     Each language has TF-IDF weights of its character n-grams, reduced to `N_SVD` features. Both
     steps are fitted on the training rows of that language alone.
@@ -129,7 +129,7 @@ def emoji_names(seed, n_train, n_test):
 
 
 def indian_pines(seed, n_train, n_test):
-    """Spectral ranges of the labelled pixels of a hyperspectral image, 16 kinds of land cover.
+    """Load spectral ranges of the labelled pixels of a hyperspectral image, 16 kinds of land cover.
 
     A quarter of the image's square blocks is held out, chosen so that the classes are alike in both
     parts. A class that grows in one field alone can still be missing from the training rows.
@@ -137,7 +137,7 @@ def indian_pines(seed, n_train, n_test):
     from tensorly.datasets.data_imports import load_indian_pines
 
     image = load_indian_pines()
-    truth, _ = image.ticks  # the classes of the pixels, 0 without one; the wavelengths
+    truth, _ = image.ticks  # the classes of the pixels, 0 for none; the wavelengths
     at = np.argwhere(truth > 0)
     y = truth[tuple(at.T)]
     per_row = -(-truth.shape[1] // BLOCK)
@@ -156,7 +156,7 @@ def indian_pines(seed, n_train, n_test):
 
 
 def xor(seed, n_train, n_test):
-    """Three modalities of which any two are independent and any two determine the third.
+    """Draw three modalities of which any two are independent and any two determine the third.
 
     Each is a vector of +1 and -1, rotated into more features, with noise; the bits of x3 are those
     of x1 xor x2. No two of the held-out samples share the bits of x3, so each query has one answer.
@@ -178,7 +178,7 @@ def xor(seed, n_train, n_test):
 
 @dataclass(frozen=True)
 class Task:
-    """A data set and what is asked of it.
+    """A data set and its evaluation.
 
     Attributes
     ----------
@@ -187,8 +187,8 @@ class Task:
         `load(seed, n_train, n_test, **options)` returns a `Split`.
     options : dict
     pairs : bool
-        Whether each modality is searched for with each other one; otherwise the last one is
-        searched for with all others together.
+        Whether each modality is a query for each other one; otherwise all others together are the
+        query for the last one.
     classes : bool
         Whether there are classes for probes.
     wide : int
@@ -223,6 +223,6 @@ TASKS = {
 
 @lru_cache(maxsize=1)
 def load(name, seed, n_train, n_test):
-    """Split of a task; the last one is kept, for the next method on it."""
+    """Return the split of a task; the last one is cached for the next method."""
     task = TASKS[name]
     return task.load(seed, n_train, n_test, **task.options)

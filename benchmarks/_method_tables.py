@@ -1,4 +1,4 @@
-"""Tables and the figure of bench_methods, those that CentroBind loses first."""
+"""Tables and the figure of bench_methods, first those in which CentroBind loses."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from _ranks import draw_ranking, rank_methods
 from _report import Table, greater, number, p_value, spread
 
 OURS = "CentroBind"
-#: Each has as many fits to be tuned with as any other method.
+#: Each is tuned with as many fits as any other method.
 OUR_ROWS = (OURS, "CentroBind, random start", "CentroBind on kernels")
 MEASURES = ("recall@1", "recall@5", "mrr", "cross-modal accuracy")
 MEASURES += ("probe, side by side", "probe, centroid")
@@ -21,7 +21,7 @@ GOALS = {"digits five": 0.25, "emoji": 0.10}
 
 
 def by_task(results):
-    """Task -> method -> list of draws, of what has been run."""
+    """Return task -> method -> list of draws, for the cases that have been run."""
     return {
         task: {
             method: list(results[f"{task}/{method}"].values())
@@ -34,18 +34,18 @@ def by_task(results):
 
 
 def values(runs, measure):
-    """Figures of a measure over the draws, None where a method does not have it."""
+    """Return the figures of a measure over the draws, None where a method does not have it."""
     return np.array([run[measure] for run in runs]) if measure in runs[0] else None
 
 
 def paired(ours, theirs):
-    """Both cut to the draws that both have, which are the first ones."""
+    """Cut both to the draws that both have, which are the first ones."""
     n = min(len(ours), len(theirs))
     return ours[:n], theirs[:n]
 
 
 def losses(tasks):
-    """Every measure of every task in which another method's mean is higher, the worst first."""
+    """List the measures in which another method's mean is higher, the worst first."""
     rows = []
     for task, methods in tasks.items():
         for measure in MEASURES if OURS in methods else ():
@@ -55,17 +55,17 @@ def losses(tasks):
                 if mine is None or other is None or method == OURS:
                     continue
                 a, b = paired(other, mine)
-                gap = greater(a, b)
-                if gap.mean > 0:
-                    figures_ = [number(b.mean()), number(a.mean()), number(gap.mean, sign=True)]
-                    rows.append((gap.mean, [task, measure, method, *figures_, p_value(gap.p)]))
+                test = greater(a, b)
+                if test.mean > 0:
+                    figures_ = [number(b.mean()), number(a.mean()), number(test.mean, sign=True)]
+                    rows.append((test.mean, [task, measure, method, *figures_, p_value(test.p)]))
     rows = [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
     header = ["task", "measure", "method", OURS, "the method", "difference", "p, t-test"]
     return Table("Where CentroBind loses, the largest difference first", header, rows, "losses")
 
 
 def goals(tasks):
-    """Whether the lead over the best canonical correlation method is as large as asked for."""
+    """Check whether the lead over the best canonical correlation method reaches the goal."""
     rows = []
     for task, goal in GOALS.items():
         methods = tasks.get(task, {})
@@ -84,7 +84,7 @@ def goals(tasks):
 
 
 def task_table(task, methods):
-    """All figures of a task."""
+    """List all figures of a task."""
     first = next(iter(methods.values()))
     measures = [m for m in MEASURES if any(m in runs[0] for runs in methods.values())]
     rows = []
@@ -101,7 +101,7 @@ def task_table(task, methods):
 
 
 def settings_table(tasks):
-    """The settings that were chosen, over the splits."""
+    """List the chosen settings, over the splits."""
     rows = []
     for task, methods in tasks.items():
         for method, runs in methods.items():
@@ -112,13 +112,11 @@ def settings_table(tasks):
             ]
             if found:
                 rows.append([task, method, "; ".join(found), str(runs[0]["fits"])])
-    return Table(
-        "Settings that were chosen", ["task", "method", "setting", "fits"], rows, "settings"
-    )
+    return Table("Chosen settings", ["task", "method", "setting", "fits"], rows, "settings")
 
 
 def ranking(tasks, measure="recall@1"):
-    """Ranking of the methods with the measure over the tasks that all of them have; or None."""
+    """Rank the methods by a measure over the tasks that all of them have; or return None."""
     found = {}
     for task, methods in tasks.items():
         some = {m: values(runs, measure) for m, runs in methods.items()}

@@ -1,7 +1,7 @@
 """The methods that bench_methods compares, one row each, and how each is tuned.
 
 Every method is an object with `fit(X)` and `transform_modalities(X)`. Its setting is chosen in
-stages: each stage is a grid, whose best setting is kept in the stages behind it.
+stages: each stage is a grid, whose best setting is kept in later stages.
 """
 
 import importlib
@@ -28,7 +28,7 @@ from skcentrobind import (
 
 #: In a stage: one setting for each modality, by name.
 EACH_MODALITY = "each modality"
-#: In a stage: the width that the task calls wide.
+#: In a stage: the width `wide` of the task.
 WIDE = "wide"
 #: Largest number of entries of TCCA's tensor, whose order is the number of modalities.
 TENSOR_ENTRIES = 200_000
@@ -52,10 +52,10 @@ class Method:
     widths : tuple of int
         Numbers of leading components to choose from in every fit, none to keep them all.
     retrieval : bool
-        Whether there is a space to search in.
+        Whether there is a shared space for retrieval.
     product : bool
-        Whether several modalities ask by the product of their embeddings, the multilinear score,
-        and not by their mean.
+        Whether several modalities form a query by the product of their embeddings, the multilinear
+        score, and not by their mean.
     """
 
     make: Callable
@@ -65,7 +65,7 @@ class Method:
     product: bool = False
 
 
-class Views:
+class CCAZoo:
     """A model of cca-zoo with the interface of the binding methods.
 
     Parameters
@@ -84,22 +84,22 @@ class Views:
 
     def fit(self, X):
         self.inputs = [self._input(x, len(X.names)).fit(x) for x in X.arrays]
-        views = self._prepared(X)
+        arrays = self._prepared(X)
         options = {"n_components": self.model.n_components}
         if self.model._components_bounded_by_features:
-            options["n_components"] = min(self.model.n_components, *(v.shape[1] for v in views))
+            options["n_components"] = min(self.model.n_components, *(x.shape[1] for x in arrays))
         if getattr(self.model, "gamma", None) is not None:
-            options["gamma"] = [self.model.gamma / view.shape[1] for view in views]
+            options["gamma"] = [self.model.gamma / x.shape[1] for x in arrays]
         # A broad kernel has a low rank, which bounds its components and only shows in the fit.
         most = options["n_components"]
         widths = [most, *(w for w in sorted(WIDTHS, reverse=True) if w < most)]
         for width in widths:
             self.fitted = clone(self.model).set_params(**options | {"n_components": width})
-            # Maps back and permutation importances, which nobody asks for here, take nine tenths
-            # of the fit of a kernel model.
-            self.fitted._fit_maps_and_importances = lambda views: None
+            # Maps back and permutation importances, which are unused here, take nine tenths of
+            # the fit of a kernel model.
+            self.fitted._fit_maps_and_importances = lambda arrays: None
             try:
-                self.fitted.fit(views)
+                self.fitted.fit(arrays)
             except ValueError as exc:
                 if "n_components" not in str(exc) or width == widths[-1]:
                     raise
@@ -121,7 +121,7 @@ class Views:
 
 
 class SideBySide:
-    """All modalities in one standardised matrix, transformed; there is nothing to search in."""
+    """All modalities in one standardised, transformed matrix: there is no shared space."""
 
     def __init__(self, *steps):
         self.pipeline = make_pipeline(StandardScaler(), *steps)
@@ -143,7 +143,7 @@ class OnKernels:
     gamma : float
         A multiple of 1 / n_features.
     seed : int
-        Chooses the landmarks.
+        Seed of the choice of landmarks.
     """
 
     def __init__(self, binder, gamma, seed):
@@ -165,7 +165,7 @@ class OnKernels:
 
 
 def _binder(cls, init="random", **fixed):
-    """`make` of a binding transformer; with a `gamma` in the setting, on kernels."""
+    """Return `make` of a binding transformer; with a `gamma` in the setting, on kernels."""
 
     def make(settings, seed, gamma=None, **setting):
         options = {**settings["fit"], "init": init, "random_state": seed, "device": "cpu"}
@@ -175,26 +175,26 @@ def _binder(cls, init="random", **fixed):
     return make
 
 
-def _views(module, name, max_entries=None, **fixed):
-    """`make` of a model of cca-zoo, which is imported when it is needed."""
+def _cca_zoo(module, name, max_entries=None, **fixed):
+    """Return `make` of a model of cca-zoo, which is imported when it is needed."""
 
     def make(settings, seed, standardize=True, **setting):
         cls = getattr(importlib.import_module(f"cca_zoo.{module}"), name)
         model = cls(**{"n_components": max(WIDTHS), **fixed, **setting})
-        return Views(model, standardize, max_entries)
+        return CCAZoo(model, standardize, max_entries)
 
     return make
 
 
 def embed(model, X, width=None):
-    """Unit rows of every modality, of its first `width` components or of all."""
+    """Return unit rows of every modality, of its first `width` components or of all."""
     Z = model.transform_modalities(X)
     return Modalities([normalize(z[:, :width]) for z in Z.arrays], Z.names)
 
 
-#: Four fits for everyone; of the canonical correlations each is tried at all widths. What a later
-#: stage does not name stays as the best setting so far has it, and that setting stays in the race.
-#: The last fit is the other end of the range: linear, wide, sharp, short, on features as they are.
+#: Four fits per method; of the canonical correlations each is tried at all widths. What a later
+#: stage does not name keeps its value in the best setting so far, which remains a candidate. The
+#: last fit is the other end of the range: linear, wide, sharp, short, on features as they are.
 OTHER_END = {
     "temperature": [0.05],
     "standardize": [False],
@@ -203,20 +203,20 @@ OTHER_END = {
     "max_epochs": [15],
 }
 BIND = ({"temperature": [0.07, 0.2]}, {"standardize": [False]}, OTHER_END)
-#: Objectives that do not see signs start better with a pull, which takes the place of a setting;
-#: their other end is not linear.
-PULLED = (
+#: Losses that ignore signs start better with an alignment term, which replaces a setting; their
+#: other end is not linear.
+ALIGNED = (
     {"temperature": [0.07, 0.2]},
     {"regularizers": [{"alignment": 5.0}]},
     {"augmentation_scale": [1.0], "hidden_layer_sizes": [(1024,)]},
 )
-#: Points instead of a square: what suits names, digits and pixels, found on held-out training rows.
+#: Points, not a full grid: good for names, digits and pixels, found on held-out training rows.
 KERNEL = tuple(
     {"gamma": [gamma], "shrinkage": [shrinkage]}
     for gamma, shrinkage in ((0.03, 1e-3), (0.1, 1e-4), (0.3, 1e-5), (1.0, 1e-5))
 )
-#: From a start in closed form less is to be learned, in smaller steps, and the other end need not
-#: be as wide: its components are in order, those of a random draw are not.
+#: A start in closed form leaves less to learn, in smaller steps, and the other end need not be as
+#: wide: its components are in order, those of a random draw are not.
 WARM = {"init": "gcca", "learning_rate": 1e-3}
 WARM_END = {**OTHER_END, "n_components": [512], "max_epochs": [30]}
 WARM_BIND = (*BIND[:2], WARM_END)
@@ -238,18 +238,18 @@ METHODS = {
     },
     "fixed anchor": Method(_binder(FixedAnchorBindTransformer), ({"anchor": EACH_MODALITY}, *BIND)),
     "pairwise": Method(_binder(PairwiseBindTransformer), BIND),
-    "principal": Method(_binder(PrincipalBindTransformer), PULLED),
-    "gramian": Method(_binder(GramianBindTransformer), PULLED),
+    "principal": Method(_binder(PrincipalBindTransformer), ALIGNED),
+    "gramian": Method(_binder(GramianBindTransformer), ALIGNED),
     "symile": Method(_binder(SymileBindTransformer), BIND, product=True),
-    "MCCA": Method(_views("linear", "MCCA"), SHRINK, WIDTHS),
-    "GCCA": Method(_views("linear", "GCCA"), SHRINK, WIDTHS),
+    "MCCA": Method(_cca_zoo("linear", "MCCA"), SHRINK, WIDTHS),
+    "GCCA": Method(_cca_zoo("linear", "GCCA"), SHRINK, WIDTHS),
     "KGCCA": Method(
-        _views("nonparametric", "KGCCA", kernel="rbf"),
+        _cca_zoo("nonparametric", "KGCCA", kernel="rbf"),
         KERNEL,
         WIDTHS,
     ),
     "TCCA": Method(
-        _views("linear", "TCCA", max_entries=TENSOR_ENTRIES),
+        _cca_zoo("linear", "TCCA", max_entries=TENSOR_ENTRIES),
         ({"n_components": [4, 12], "shrinkage": [0.01, 0.3]},),
         product=True,
     ),

@@ -1,4 +1,4 @@
-"""Tables of the benchmarks that are about the library and not about the paper."""
+"""Tables of the library's own benchmarks, which are not about the paper."""
 
 import importlib
 
@@ -6,7 +6,7 @@ from _report import Table, number
 
 
 def fit_tables(content):
-    """Tables of bench_fit."""
+    """Make the tables of bench_fit."""
     header = ["threads", "batch", "hand-written, s", "skorch default, s", "skcentrobind, s"]
     header += ["hand-written / ours", "skorch / ours", "losses differ by"]
     rows = []
@@ -30,20 +30,20 @@ def fit_tables(content):
 
 
 def digits_tables(content):
-    """Tables of bench_digits."""
-    for views, methods in content["results"].items():
+    """Make the tables of bench_digits."""
+    for modalities, methods in content["results"].items():
         columns = list(next(iter(methods.values())))
         rows = [
             [method, *(f"{mean:.3f} ({sd:.3f})" for mean, sd in figures.values())]
             for method, figures in methods.items()
         ]
-        title = f"{views}, {content['splits']} splits, mean (s.d.)"
-        name = "five" if views.startswith("5") else "six"
+        title = f"{modalities}, {content['splits']} splits, mean (s.d.)"
+        name = "five" if modalities.startswith("5") else "six"
         yield Table(title, ["method", *columns], rows, name)
 
 
 def scaling_tables(content):
-    """Tables of bench_scaling."""
+    """Make the tables of bench_scaling."""
     columns = ["n_samples", "dtype", "data_MB", "seconds", "us_per_sample_and_epoch"]
     columns.append("added_memory_over_data")
     rows = [
@@ -54,7 +54,7 @@ def scaling_tables(content):
 
 
 def retrieval_tables(content):
-    """Tables of bench_retrieval."""
+    """Make the tables of bench_retrieval."""
     header = ["samples", "modalities", "components", "queries, galleries", "seconds"]
     header += ["seconds of cores", "peak MB"]
     rows = []
@@ -67,7 +67,7 @@ def retrieval_tables(content):
 
 
 def memory_tables(content):
-    """Tables of bench_memory."""
+    """Make the tables of bench_memory."""
     header = ["data", "samples", "columns", "stored, MB", "as dense float32, MB"]
     header += ["weights, MB", "fit adds, MB", "fit, s", "transform adds, MB", "transform, s"]
     kinds = {"sparse": "sparse matrix and a table", "mapped": "two memory maps"}
@@ -81,7 +81,7 @@ def memory_tables(content):
 
 
 def _reported_by(name):
-    """Tables that the benchmark itself prints."""
+    """Return a function that makes the tables which the benchmark itself prints."""
 
     def tables(content):
         return importlib.import_module(name).BENCHMARK.report(content["results"])

@@ -24,7 +24,7 @@ from skcentrobind.datasets import make_multimodal_gmm
 
 BACKBONES = ("pre-trained", "random")
 
-#: Table 3: accuracies of the embeddings of X1, X2, X3, X4 and of all side by side.
+#: Table 3: accuracies of the embeddings of X1, X2, X3, X4 and of all concatenated.
 TABLE3 = {
     "pre-trained": {
         "none": (0.2166, 0.2878, 0.3536, 0.3923, 0.6985),
@@ -40,7 +40,7 @@ TABLE3 = {
     },
 }
 
-#: Table 4: accuracies of the embeddings of X2, X4 and of all side by side, by quality.
+#: Table 4: accuracies of the embeddings of X2, X4 and of all concatenated, by quality.
 TABLE4 = {
     "X4 good": {
         "pre-trained": {
@@ -155,7 +155,7 @@ AGGREGATORS = {
 
 
 def draw(settings, seed, n_modalities=4, qualities=None):
-    """One mixture with its networks and samples: (X_train, y_train), (X_test, y_test)."""
+    """Draw a mixture with its networks and samples: (X_train, y_train), (X_test, y_test)."""
     sizes = settings["data"]
     n_train = sizes["n_train"]
     X, y = make_multimodal_gmm(
@@ -169,7 +169,7 @@ def draw(settings, seed, n_modalities=4, qualities=None):
 
 
 def binder(method, backbone, settings, seed, weights=None, **changes):
-    """The estimator of a method; "none" keeps the encoders as drawn or pre-trained."""
+    """Make the estimator of a method; "none" keeps the encoders as drawn or pre-trained."""
     options = {**settings["encoder"], "random_state": seed, **changes}
     options["pretrain_epochs"] = settings["pretrain_epochs"] if backbone == "pre-trained" else 0
     if method == "none":
@@ -189,7 +189,7 @@ def _score(classifier, train, y_train, test, y_test):
 
 
 def probe(train, test, settings, seed, columns=None, logistic=False):
-    """Test accuracies of probes on embeddings (or on raw data), by column of the paper's tables.
+    """Return test accuracies of probes on embeddings or raw data, by column of the paper's tables.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from scipy import stats
 
 @dataclass
 class Ranking:
-    """Average ranks, 1 is best, and what may be said about them.
+    """Average ranks, 1 is best, and their significance.
 
     Attributes
     ----------
@@ -21,8 +21,8 @@ class Ranking:
     p : float
         Friedman's test of equal ranks; NaN for fewer than two data sets or three methods.
     difference : float
-        Nemenyi's critical difference at the level: average ranks that are closer cannot be told
-        apart.
+        Nemenyi's critical difference at the level: closer average ranks do not differ
+        significantly.
     """
 
     names: list
@@ -32,7 +32,7 @@ class Ranking:
     difference: float
 
     def groups(self):
-        """First and last position of the longest runs of methods that cannot be told apart."""
+        """Return first and last position of the longest runs without a significant difference."""
         found = []
         for first, rank in enumerate(self.ranks):
             last = int(np.flatnonzero(self.ranks - rank <= self.difference)[-1])
@@ -42,7 +42,7 @@ class Ranking:
 
 
 def critical_difference(n_methods, n_data, level=0.05):
-    r"""Nemenyi's critical difference of average ranks.
+    r"""Compute Nemenyi's critical difference of average ranks.
 
     It is :math:`q_\alpha \sqrt{k (k + 1) / (6 N)}` for k methods on N data sets, with the quantile
     of the studentised range over :math:`\sqrt2`.
@@ -62,7 +62,7 @@ def rank_methods(values, level=0.05):
     Parameters
     ----------
     values : dict of str to sequence of float of length n_data
-        One figure for each method and data set, such as the mean over its splits: splits of the
+        One figure per method and data set, such as the mean over its splits: splits of the
         same data are not independent, so they do not count as further data sets.
     level : float, default=0.05
     """
@@ -79,7 +79,7 @@ def rank_methods(values, level=0.05):
 
 
 def draw_ranking(axis, ranking):
-    """Draw a critical-difference diagram: bars join methods that cannot be told apart.
+    """Draw a critical-difference diagram: bars join methods without a significant difference.
 
     Parameters
     ----------

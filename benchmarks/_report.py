@@ -15,7 +15,7 @@ LEVEL = 0.05
 class Table:
     """Rows of strings, to be shown on a terminal, in Markdown or in reStructuredText.
 
-    The name tells it from the other tables of its benchmark.
+    The name distinguishes it from the other tables of its benchmark.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Table:
         return [[str(cell) for cell in row] for row in [self.header, *self.rows]]
 
     def text(self):
-        """Columns of equal width."""
+        """Return columns of equal width."""
         cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
@@ -37,13 +37,13 @@ class Table:
         return "\n".join([self.title, "-" * len(self.title), *lines])
 
     def markdown(self):
-        """A table of GitHub's Markdown."""
+        """Return a table of GitHub's Markdown."""
         lines = ["| " + " | ".join(row) + " |" for row in self._cells()]
         lines.insert(1, "|" + " --- |" * len(self.header))
         return "\n".join([f"**{self.title}**", "", *lines])
 
     def rst(self):
-        """A csv-table directive."""
+        """Return a csv-table directive."""
         buffer = io.StringIO()
         writer(buffer, lineterminator="\n").writerows(self._cells())
         lines = [f"   {line}" for line in buffer.getvalue().splitlines()]
@@ -51,25 +51,25 @@ class Table:
 
 
 def number(value, digits=3, sign=False):
-    """Fixed digits, and no minus before a zero."""
+    """Format with fixed digits, and no minus before a zero."""
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     zeros = text.lstrip("+-")
     return zeros if float(text) == 0 else text
 
 
 def spread(values, digits=3):
-    """Mean and standard deviation over the draws."""
+    """Format mean and standard deviation over the draws."""
     sd = f" ({np.std(values, ddof=1):.{digits}f})" if len(values) > 1 else ""
     return number(np.mean(values), digits) + sd
 
 
 def p_value(p):
-    """Two significant digits."""
+    """Format with two significant digits."""
     return "n/a" if np.isnan(p) else "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def series(runs, row, column):
-    """Values of one cell over the draws of a case; a column may be a function of the row."""
+    """Return one cell over the draws of a case; a column may be a function of the row."""
     if callable(column):
         return np.array([column(run[row]) for run in runs.values()])
     return np.array([run[row][column] for run in runs.values()])
@@ -93,7 +93,7 @@ class Comparison:
 
 
 def signed_ranks(differences):
-    """Exact one-sided p-value of Wilcoxon's test; what scipy's does with ties has changed."""
+    """Return the exact one-sided p-value of Wilcoxon's test; scipy's handling of ties changed."""
     differences = differences[differences != 0]
     doubled = (2 * stats.rankdata(np.abs(differences))).astype(int)  # whole numbers despite ties
     chances = np.ones(1)  # of each sum of those that a coin picks
@@ -110,7 +110,7 @@ def greater(a, b, what="", margin=0.0):
     a, b : array-like of shape (n_draws,)
         Paired figures; b may be one number.
     what : str, default=""
-        Said in the table.
+        Label in the table.
     margin : float, default=0.0
     """
     a = np.asarray(a, dtype=float)
@@ -161,7 +161,7 @@ def _difference(part):
 
 
 def beside_paper(runs, paper, columns, row_name="{backbone}/{method}"):
-    """Rows ours, paper, difference for each backbone and method.
+    """Make rows ours, paper, difference for each backbone and method.
 
     Parameters
     ----------
@@ -179,19 +179,17 @@ def beside_paper(runs, paper, columns, row_name="{backbone}/{method}"):
         for method, cells in methods.items():
             row = row_name.format(backbone=backbone, method=method)
             values = [series(runs, row, column) for column in columns]
-            gaps = [np.mean(v) - cell for v, cell in zip(values, cells, strict=True)]
-            differences |= {
-                (backbone, method, c): gap for c, gap in zip(columns, gaps, strict=True)
-            }
+            offsets = [np.mean(v) - cell for v, cell in zip(values, cells, strict=True)]
+            differences |= {(backbone, method, c): x for c, x in zip(columns, offsets, strict=True)}
             rows.append([backbone, method, "ours (s.d.)", *map(spread, values)])
             rows.append(["", "", "paper", *(number(cell) for cell in cells)])
-            rows.append(["", "", "difference", *(number(gap, 3, sign=True) for gap in gaps)])
+            rows.append(["", "", "difference", *(number(x, 3, sign=True) for x in offsets)])
     return rows, differences
 
 
 def agreement_row(label, differences):
-    """Mean absolute and largest difference from the paper, with the cell of the latter."""
-    sizes = {cell: abs(gap) for cell, gap in differences.items()}
+    """Give mean absolute and largest difference from the paper, with the cell of the latter."""
+    sizes = {cell: abs(x) for cell, x in differences.items()}
     worst = max(sizes, key=sizes.get)
     mean = np.mean(list(sizes.values()))
     return [label, str(len(sizes)), number(mean, 4), number(sizes[worst]), ", ".join(worst)]

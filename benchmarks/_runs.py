@@ -1,4 +1,4 @@
-"""Run a benchmark over data draws: resumable, in parallel, one JSON file a benchmark."""
+"""Run a benchmark over data draws: resumable, in parallel, one JSON file per benchmark."""
 
 import argparse
 import contextlib
@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 @dataclass
 class Benchmark:
-    """One question, the draws that answer it, and how the answer is shown.
+    """One question, the draws that answer it, and how the answer is reported.
 
     Attributes
     ----------
     name : str
-        Of the script and of its JSON file.
+        Name of the script and of its JSON file.
     one_draw : callable
         `one_draw(settings, seed, **case)` returns what is stored, made of dicts, lists, numbers.
     cases : dict of str to dict
@@ -49,7 +49,7 @@ class Benchmark:
 
 
 def as_json(value):
-    """The value as it comes back from a JSON file."""
+    """Return the value after a round trip through JSON."""
     return json.loads(json.dumps(value))
 
 
@@ -64,7 +64,7 @@ class Store:
     settings : dict
     cases : dict of str to dict
     fresh : bool, default=False
-        Whether to forget what is stored.
+        Whether to ignore stored draws.
     """
 
     def __init__(self, path, settings, cases, fresh=False):
@@ -82,7 +82,7 @@ class Store:
             print(f"The settings differ from those of {path.name}: all draws are run anew.")
 
     def missing(self, seeds):
-        """The (label, seed) that are not there yet, all cases of a seed before the next seed."""
+        """List the (label, seed) without a result, all cases of a seed before the next seed."""
         done = {label: set(runs) for label, runs in self.content["results"].items()}
         return [
             (label, seed)
@@ -106,7 +106,7 @@ class Store:
         os.replace(draft, self.path)
 
     def results(self):
-        """results[label][seed], in the order of the cases."""
+        """Return results[label][seed], in the order of the cases."""
         found = self.content["results"]
         return {label: found[label] for label in self.content["cases"] if label in found}
 
@@ -167,7 +167,7 @@ def run(benchmark, seeds, jobs=1, smoke=False, fresh=False, path=None, only="*")
 
 
 def main(benchmark, description):
-    """Command line of a benchmark."""
+    """Run the command line of a benchmark."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--smoke", action="store_true", help="tiny sizes, nothing stored")
     options.add_argument("--seeds", type=int, default=benchmark.seeds, help="number of data draws")
@@ -179,7 +179,7 @@ def main(benchmark, description):
     start = time.perf_counter()
     store = run(benchmark, seeds, options.jobs, options.smoke, options.fresh, only=options.only)
     results = store.results()
-    with contextlib.suppress(BrokenPipeError):  # a reader that has seen enough
+    with contextlib.suppress(BrokenPipeError):  # a pager that was closed
         for table in benchmark.report(results):
             print("\n" + table.text())
     if benchmark.figures and not options.smoke:

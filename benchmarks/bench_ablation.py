@@ -1,4 +1,4 @@
-"""What does each choice of the default settings bring, and what else was tried?
+"""What does each default setting contribute, and which alternatives were tried?
 
 One change at a time, on seven tasks; few of them on a large one. Of the training rows a quarter, or
 1,000, are held out, and the mean reciprocal rank among them is reported: the test rows of the tasks
@@ -40,20 +40,20 @@ def _twenty(X):
 
 @dataclass(frozen=True)
 class Task:
-    """What a column of the table is about.
+    """One column of the table.
 
     Attributes
     ----------
     data : str
         Task of _method_data.
     take : callable
-        What is kept of its modalities.
+        Selects its modalities.
     n_rows : int or None
-        How many rows a fit may see.
+        Number of rows to fit.
     n_train : int or None
         Rows to draw, where the settings have too few.
     variants : tuple of str or None
-        Which variants it is worth the time for, None for all.
+        Variants to run, None for all.
     """
 
     data: str
@@ -104,7 +104,7 @@ VARIANTS = {
     },
 }
 DEFAULT = next(iter(VARIANTS))
-#: What users would otherwise take, at its best on the very rows that judge it.
+#: The alternative, with its best setting on the very rows that judge it.
 PEER = "instead: MCCA, its best setting"
 PEER_GRID = {"shrinkage": [0.01, 0.1, 0.5], "standardize": [True, False]}
 VARIANTS[PEER] = {"peer": "MCCA"}
@@ -128,7 +128,7 @@ TASKS = {
 
 
 def best_of_peer(name, X_fit, X_held_out):
-    """Highest mean reciprocal rank of all settings and widths, and the seconds of one fit."""
+    """Return the highest mean reciprocal rank over settings and widths, and seconds per fit."""
     method, best, start = METHODS[name], 0.0, time.process_time()
     grid = ParameterGrid(PEER_GRID)
     for setting in grid:

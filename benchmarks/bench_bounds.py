@@ -31,13 +31,13 @@ ROUNDING = 1e-9
 
 
 def nce_of(logits):
-    """Mean over k of logsumexp_j - diagonal, for logits of shape (..., B, B)."""
+    """Return the mean over k of logsumexp_j - diagonal, for logits of shape (..., B, B)."""
     positives = np.diagonal(logits, axis1=-2, axis2=-1)
     return (logsumexp(logits, axis=-1) - positives).mean(axis=-1)
 
 
 def theorem(z_augmented, z, temperature):
-    """Left and right side of the theorem for every modality i.
+    """Return left and right side of the theorem for every modality i.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def one_draw(settings, seed, n_modalities, n_batches, batches, temperatures):
 
 
 def _check(pairs, temperature):
-    """Figures of some batches, over all their modalities."""
+    """Compute the figures of some batches, over all their modalities."""
     left, right = np.concatenate([theorem(*pair, temperature) for pair in pairs], axis=1)
     margin = left - right
     both = [anchor_bound(z, copies, temperature=temperature) for copies, z in pairs]

@@ -2,7 +2,7 @@
 
 Accuracy against epochs for four, six and eight modalities (Figures 3, 5, 8 and 9 of the paper) and
 for uneven qualities (Figure 10), and the training loss (Figure 7). One training run yields one
-curve; the probes look at it after some of the epochs.
+curve; probes are fitted after some of the epochs.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def one_draw(settings, seed, n_modalities, methods, backbones, columns, qualitie
 
 
 def levelled(curve):
-    """Epochs until a loss curve has made most of the fall it makes in all, interpolated."""
+    """Return the epochs until a loss curve has fallen by most of its total fall, interpolated."""
     curve = np.asarray(curve)
     level = curve[0] - SHARE * (curve[0] - curve.min())
     after = int(np.argmax(curve <= level))

@@ -13,7 +13,7 @@ from skcentrobind.__main__ import run
 
 
 def as_dict(demo):
-    """Everything that was measured, ready for `json.dumps`."""
+    """Return everything that was measured, ready for `json.dumps`."""
     return {
         "environment": environment(),
         "quick": demo.split.quick,
@@ -37,13 +37,13 @@ def _as_dict(result):
 
 
 def _rounded(values):
-    """Nested lists of numbers with four decimals, and None where there is none."""
+    """Return nested lists of numbers with four decimals, and None where there is none."""
     values = np.round(values, 4)
     return np.where(np.isnan(values), None, values).tolist()
 
 
 def to_json(stored):
-    """JSON with one line for each row of numbers."""
+    """Return JSON with one line per row of numbers."""
     text = json.dumps(stored, indent=1)
     row = re.compile(r"\[\s+((?:(?:-?[\d.e-]+|null),?\s+)+)\]")
     return row.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
@@ -56,7 +56,7 @@ def _digest(file):
 def main():
     options = parser(__doc__)
     options.add_argument(
-        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="where pictures go"
+        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="folder of the pictures"
     )
     options = options.parse_args()
     if options.smoke:

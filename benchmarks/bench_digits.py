@@ -20,7 +20,7 @@ FIVE = ["fac", "fou", "kar", "pix", "zer"]
 
 
 class MultiSetCCA:
-    """cca-zoo's linear MCCA on standardised modalities, with the interface of the others."""
+    """cca-zoo's linear MCCA on standardised modalities, with the interface of the estimators."""
 
     def __init__(self, n_components=40, shrinkage=0.1):
         self.n_components, self.shrinkage = n_components, shrinkage
@@ -38,9 +38,9 @@ class MultiSetCCA:
         return [scaler.transform(x) for scaler, x in zip(self.scalers, X.arrays, strict=True)]
 
     def transform_modalities(self, X):
-        views = self.model.transform(self._scaled(X))
-        views = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in views]
-        return Modalities(dict(zip(X.names, views, strict=True)))
+        arrays = self.model.transform(self._scaled(X))
+        arrays = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in arrays]
+        return Modalities(dict(zip(X.names, arrays, strict=True)))
 
 
 def methods(names, epochs, seed):
@@ -83,15 +83,15 @@ def main():
     if smoke:
         X, y = X[::10], y[::10]
     results = {}
-    for views in (list(X.names), FIVE):
+    for names in (list(X.names), FIVE):
         runs = []
         for seed in seeds:
             X_train, X_test = train_test_split(
-                X[views], test_size=0.3, stratify=y, random_state=seed
+                X[names], test_size=0.3, stratify=y, random_state=seed
             )
             runs.append(evaluate(X_train, X_test, 2 if smoke else "auto", seed))
-        title = f"{len(views)} modalities"
-        print(f"\n{title} ({', '.join(views)}), mean over {len(seeds)} splits (s.d.)")
+        title = f"{len(names)} modalities"
+        print(f"\n{title} ({', '.join(names)}), mean over {len(seeds)} splits (s.d.)")
         results[title] = {}
         for method in runs[0]:
             figures = {}

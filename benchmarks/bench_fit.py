@@ -41,7 +41,7 @@ def estimator(batch_size, epochs):
 
 
 def initial_encoders(X):
-    """One nn.Sequential per modality, with the weights that our fit starts from."""
+    """Make one nn.Sequential per modality, with the initial weights of our fit."""
     started = estimator(256, 0).fit(X)
     bank = started.net_.module_.groups[0]
     encoders = nn.ModuleList()
@@ -57,8 +57,8 @@ def initial_encoders(X):
     return encoders
 
 
-def objective(embeddings, augmented):
-    """Algorithm 1: the centroid of the augmented embeddings, cross entropy both ways."""
+def centroid_loss(embeddings, augmented):
+    """Compute the loss of Algorithm 1: augmented centroid, cross entropy both ways."""
     anchor = torch.stack(augmented).mean(dim=0)
     labels = torch.arange(len(anchor))
     loss = 0.0
@@ -69,7 +69,7 @@ def objective(embeddings, augmented):
 
 
 def fit_by_hand(X, encoders, batch_size, epochs):
-    """A loop as a good user of torch writes it."""
+    """Train with a plain, well-written loop of torch."""
     tensors = []
     for x in X.arrays:
         tensors.append(torch.tensor((x - x.mean(axis=0)) / x.std(axis=0), dtype=torch.float32))
@@ -90,7 +90,7 @@ def fit_by_hand(X, encoders, batch_size, epochs):
             for encoder, x, eps in zip(encoders, batch, noise, strict=True):
                 embeddings.append(F.normalize(encoder(x), dim=1))
                 augmented.append(F.normalize(encoder(x + NOISE * eps), dim=1))
-            loss = objective(embeddings, augmented)
+            loss = centroid_loss(embeddings, augmented)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -100,7 +100,7 @@ def fit_by_hand(X, encoders, batch_size, epochs):
 
 
 class ByHand(nn.Module):
-    """The same network in the form that skorch's default data path wants."""
+    """The same network in the form that skorch's default data path needs."""
 
     def __init__(self, encoders):
         super().__init__()
@@ -118,11 +118,11 @@ class ByHand(nn.Module):
 class Criterion(nn.Module):
     def forward(self, out, y):
         half = len(out) // 2
-        return objective(out[:half], out[half:])
+        return centroid_loss(out[:half], out[half:])
 
 
 def fit_by_skorch(X, encoders, batch_size, epochs):
-    """Skorch as it comes out of the box."""
+    """Train with skorch and its defaults."""
     arrays = [((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32) for x in X.arrays]
     net = NeuralNet(
         ByHand(encoders),
@@ -186,7 +186,7 @@ def race_losses(batch_size, threads, repeats, n_modalities=4, width=16):
     z.requires_grad_()
 
     def by_hand():
-        return objective(list(z), list(z))
+        return centroid_loss(list(z), list(z))
 
     def ours():
         return anchor_info_nce(z, z.mean(dim=0), TEMPERATURE, bounded=True).sum()
@@ -215,7 +215,7 @@ def race_losses(batch_size, threads, repeats, n_modalities=4, width=16):
 
 
 def _peak_megabytes(function, z):
-    """Largest sum of live allocations during loss and gradient, as torch's profiler saw them."""
+    """Return the largest sum of live allocations of loss and gradient, by torch's profiler."""
     with torch.profiler.profile(profile_memory=True) as profile:
         torch.autograd.grad(function(), z)
     live = peak = 0

@@ -1,7 +1,7 @@
-"""How much memory does fit take, where the data do not fit into it: sparse rows and memory maps?
+"""How much memory does fit take if the data exceed it: sparse rows and memory maps?
 
-Each case runs in a process of its own. Counted is the memory that the process has to itself
-(RssAnon): pages of a file that were read stay in the system's cache as long as there is room.
+Each case runs in its own process. Counted is the anonymous memory of the process (RssAnon): pages
+of a file that were read stay in the system's cache as long as there is room.
 """
 
 import json
@@ -15,7 +15,7 @@ from _common import RESULTS, median, own_memory, parser, run_apart, store
 from scipy import sparse
 from sklearn.base import clone
 
-#: samples, columns, entries a row
+#: samples, columns, entries per row
 SPARSE = [(100_000, 50_000, 50), (10_000, 50_000, 50)]
 #: samples, columns of each of the two modalities
 MAPPED = [(2_500_000, 1000), (250_000, 1000)]
@@ -23,7 +23,7 @@ SMOKE = {"sparse": [(600, 500, 5)], "mapped": [(600, 10)]}
 
 
 def sparse_modalities(n_samples, width, n_entries):
-    """Words of documents, drawn by one of 20 topics, and the topics with noise."""
+    """Draw words of documents by one of 20 topics, and the topics with noise."""
     rng = np.random.default_rng(0)
     topic = rng.integers(20, size=n_samples)
     # A topic's words follow a power law over its own order of the vocabulary.
@@ -38,7 +38,7 @@ def sparse_modalities(n_samples, width, n_entries):
 
 
 def mapped_modalities(n_samples, width, folder):
-    """Two views of the same latent points, written to files in pieces."""
+    """Write two modalities of the same latent points to files, in pieces."""
     rng = np.random.default_rng(0)
     shape = n_samples, width
     files = [
@@ -94,7 +94,7 @@ def child(kind, size, folder):
     )
     if kind == "mapped":
         bind.set_params(encoder="linear")
-    # Loads what is loaded on first use, on so few columns that nothing is left to be used again.
+    # Load what is loaded on first use, on so few columns that no memory is left for reuse.
     clone(bind).fit({name: x[:512, :20] for name, x in X.items()})
     out = np.lib.format.open_memmap(Path(folder) / "z.npy", "w+", np.float32, (n_samples, 64))
     result = {"stored_MB": stored / 1e6, "dense_MB": dense / 1e6}
@@ -107,13 +107,13 @@ def child(kind, size, folder):
             run()
         result[step] = {"seconds": time.perf_counter() - start, "added_MB": peak.added_MB}
     result["parameters_MB"] = 4e-6 * sum(p.numel() for p in bind.net_.module_.parameters())
-    # Samples that find themselves among 1,000 show that something was learned.
+    # The score among 1,000 samples shows that something was learned.
     result["score_of_1000"] = bind.score({name: x[:1000] for name, x in X.items()})
     return result
 
 
 def measure(kind, size, apart):
-    """Run `child`, in a process of its own if `apart`."""
+    """Run `child`, in its own process if `apart`."""
     with tempfile.TemporaryDirectory() as folder:
         if not apart:
             return child(kind, size, folder)

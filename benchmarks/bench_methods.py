@@ -1,10 +1,10 @@
-"""Where does CentroBind stand among all ways of binding, and where does it lose?
+"""How does CentroBind compare with all other ways of binding, and where does it lose?
 
 Seven tasks: synthetic data, digits, emoji names in eight languages, a hyperspectral image and an
 XOR. Every method is tuned without labels: a quarter of the training rows is held out, and the mean
 reciprocal rank among them decides. The setting is then refitted on all training rows and judged on
-test rows, which are the gallery of every search. Everyone has the same number of fits to tune with;
-the fixed anchor has one more for each modality, and of the canonical correlations every fit is
+test rows, which are the gallery of every search. Every method is tuned with the same number of
+fits; the fixed anchor has one more per modality, and of the canonical correlations every fit is
 tried at all widths. Probes are logistic regressions.
 """
 
@@ -41,17 +41,17 @@ PROBE = LogisticRegression(max_iter=1000)
 
 
 def search(Z, pairs, product):
-    """Mean recall@k and reciprocal rank of the searches that a task asks for.
+    """Return mean recall@k and reciprocal rank of the searches of a task.
 
     Parameters
     ----------
     Z : Modalities
         Unit rows.
     pairs : bool
-        Whether each modality is searched for with each other one; otherwise the last one is
-        searched for with all others together.
+        Whether each modality is a query for each other one; otherwise all others together are the
+        query for the last one.
     product : bool
-        Whether these ask by the product of their embeddings, not by the mean.
+        Whether this query is the product of their embeddings, not the mean.
     """
     if pairs:
         means = retrieval_report(Z, ks=KS).mean()
@@ -64,7 +64,7 @@ def search(Z, pairs, product):
 
 
 def choose(method, stages, pairs, X, settings, seed):
-    """Setting with the highest mean reciprocal rank among held-out rows, its width, the fits.
+    """Find the setting with the highest mean reciprocal rank on held-out rows, its width, the fits.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def choose(method, stages, pairs, X, settings, seed):
 
 
 def probes(Z_train, y_train, Z_test, y_test):
-    """Accuracy of linear probes across modalities, side by side and on the centroid."""
+    """Return the accuracy of linear probes across modalities, concatenated and on the centroid."""
     found = {}
     parts = {"probe, side by side": np.hstack}
     if len(Z_train.names) > 1:
@@ -125,14 +125,14 @@ def one_draw(settings, seed, data, method, stages):
 
 
 def cases(pairs=None):
-    """Label -> data set and method, for all that can be judged or for the given pairs."""
+    """Return label -> data set and method, for all valid pairs or for the given ones."""
     if pairs is None:
         pairs = [(d, m) for d in TASKS for m in METHODS if METHODS[m].retrieval or TASKS[d].classes]
     return {f"{d}/{m}": {"data": d, "method": m, "stages": _stages(d, m)} for d, m in pairs}
 
 
 def _stages(data, method):
-    """Grids of a method on a task."""
+    """Return the grids of a method on a task."""
     wide = [TASKS[data].wide]
     return [
         {name: wide if values == WIDE else values for name, values in stage.items()}

@@ -1,7 +1,7 @@
-"""How long does retrieval between all modalities take, several-to-one queries with it?
+"""How long does retrieval between all modalities take, including several-to-one queries?
 
-Each case runs in a process of its own, on unit-length embeddings of which a share of the queries
-finds its own at once. Memory is the peak of the process, which holds the embeddings, too.
+Each case runs in its own process, on unit-length embeddings, so noisy that only a share of the
+queries has rank 1. Memory is the peak of the process, which holds the embeddings, too.
 """
 
 import json
@@ -12,7 +12,7 @@ import time
 import numpy as np
 from _common import median, parser, run_apart, store
 
-#: samples, modalities, components, whether several modalities ask together
+#: samples, modalities, components, whether several modalities form a query
 CASES = [
     (5_000, 4, 64, True),
     (20_000, 4, 64, False),
@@ -45,7 +45,7 @@ def child(n_samples, n_modalities, n_components, subsets):
 
 
 def measure(*case):
-    """Run `child` in a process of its own."""
+    """Run `child` in its own process."""
     return run_apart(__file__, "--child", json.dumps(case))
 
 

@@ -1,6 +1,6 @@
 """Does the cost of fit grow linearly with the samples, and how much memory does it take?
 
-Each size runs in a process of its own. Memory is what fit adds at its peak to the process that
+Each size runs in its own process. Memory is what fit adds at its peak to the process that
 already holds the data, as a multiple of the data.
 """
 
@@ -44,7 +44,7 @@ def _reset_peak():
 
 
 def measure(n_samples, n_features, dtype, epochs):
-    """Run `child` in a process of its own."""
+    """Run `child` in its own process."""
     return run_apart(__file__, "--child", str(n_samples), str(n_features), dtype, str(epochs))
 
 

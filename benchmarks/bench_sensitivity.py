@@ -36,7 +36,7 @@ def case_of(parameter, value):
 
 
 def swept(results, parameter):
-    """The finished (value, runs) of a parameter, its default among them, in rising order."""
+    """Return the finished (value, runs) of a parameter and its default, in rising order."""
     values = sorted([DEFAULTS[parameter], *VALUES[parameter]])
     cases = [(value, results.get(case_of(parameter, value))) for value in values]
     return [(value, runs) for value, runs in cases if runs]

@@ -1,8 +1,8 @@
-"""Does Table 3 of the paper come out of this library, and do its claims hold?
+"""Does this library reproduce Table 3 of the paper, and do its claims hold?
 
 Four modalities of rising quality, encoders drawn at random or pre-trained, left alone or bound to
 X1, to X4 or to the centroid. Judged by probes on the frozen embeddings of each modality and of all
-side by side; the probe on the raw data is the supervised ceiling.
+concatenated; the probe on the raw data is the supervised ceiling.
 """
 
 from _paper import BACKBONES, TABLE3, binder, draw, embed, probe
@@ -84,7 +84,7 @@ def claims(runs):
 
 
 def _share(runs, row):
-    """Mean over the columns of accuracy / accuracy of the probe on the raw data, by draw."""
+    """Average accuracy / accuracy of the probe on the raw data over the columns, by draw."""
     ratios = [series(runs, row, c) / series(runs, "raw X", c) for c in COLUMNS]
     return sum(ratios) / len(ratios)
 
@@ -119,7 +119,7 @@ def report(results):
         ["mean absolute difference at most 0.025", parts[0][2], float(parts[0][2]) <= 0.025],
         ["no cell off by more than 0.08", parts[0][3], float(parts[0][3]) <= 0.08],
     ]
-    rows = [[goal, value, "holds" if met else "does not hold"] for goal, value, met in goals]
+    rows = [[goal, value, "holds" if holds else "does not hold"] for goal, value, holds in goals]
     title = "Table 3: agreement with the paper"
     yield Table(title, ["goal", "found", "verdict"], rows, "agreement")
     yield claims_table(claims(runs), "Table 3: claims, paired tests over draws")

@@ -1,7 +1,7 @@
-"""Does Table 4 of the paper come out, and does it matter how the anchor is aggregated?
+"""Is Table 4 of the paper reproduced, and does it matter how the anchor is aggregated?
 
 Four modalities of uneven quality: three poor and one good, or two poor and two good. Five
-aggregates that train all encoders stand against no binding and against the best fixed anchor.
+aggregates that train all encoders are compared with no binding and with the best fixed anchor.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def one_draw(settings, seed, qualities):
 
 
 def compare(results, high, lows, columns, backbones=BACKBONES):
-    """Comparisons `high - low` in every case and backbone."""
+    """Compare `high - low` in every case and backbone."""
     return [
         greater(
             series(runs, f"{b}/{high}", c),
@@ -78,7 +78,7 @@ def claims(results):
 
 
 def _spreads(results):
-    """Best minus worst trained aggregator, of the means and of single draws."""
+    """Yield best minus worst trained aggregator, of the means and of single draws."""
     for case, runs in results.items():
         for backbone in BACKBONES:
             for column in COLUMNS:
@@ -101,8 +101,8 @@ def _spreads(results):
 def report(results):
     differences = {}
     for case, runs in results.items():
-        rows, gaps = beside_paper(runs, TABLE4[case], COLUMNS)
-        differences |= {(case, *cell): gap for cell, gap in gaps.items()}
+        rows, offsets = beside_paper(runs, TABLE4[case], COLUMNS)
+        differences |= {(case, *cell): x for cell, x in offsets.items()}
         title = f"Table 4, {case} {QUALITIES[case]}: accuracy of the MLP probe, {len(runs)} draws"
         name = case.lower().replace(" ", "_")
         yield Table(title, ["backbone", "method", "", *COLUMNS], rows, name)

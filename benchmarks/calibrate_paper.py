@@ -1,6 +1,6 @@
-"""Which width and depth of the encoders come nearest to the paper's rows without binding?
+"""Which width and depth of the encoders come closest to the paper's rows without binding?
 
-The paper states neither. Only the ten "none" cells of Table 3 are looked at, never a row that is
+The paper states neither. Only the ten "none" cells of Table 3 are used, never a row that is
 compared. Chosen is the candidate with the smallest mean absolute difference among those of which
 no cell is off by more than 0.08.
 """
@@ -53,7 +53,7 @@ CASES = {
     f"{width} components, {hidden} hidden": {"width": width, "hidden": hidden}
     for width, hidden in SIZES
 }
-# What was chosen does not matter here, so a new choice leaves the stored draws valid.
+# The chosen sizes do not matter here, so a new choice leaves the stored draws valid.
 ENCODER = {k: v for k, v in SETTINGS["encoder"].items() if k not in SIZED}
 BENCHMARK = Benchmark(
     "calibrate_paper", one_draw, CASES, 10, report, settings={**SETTINGS, "encoder": ENCODER}

@@ -17,7 +17,7 @@ OUTPUTS = ("concat", "mean")
 
 
 def count(estimator):
-    """Run every check and return what became of each."""
+    """Run every check and return the outcomes."""
     from sklearn.utils.estimator_checks import check_estimator
 
     with warnings.catch_warnings():

@@ -1,6 +1,6 @@
 """Pack the Multiple Features data from a folder of CSV files into the file the package ships.
 
-The folder holds mfeat-fou.csv.gz and its like: one header line, one line a digit, the class last.
+The folder holds mfeat-fou.csv.gz and its like: one header line, one line per digit, the class last.
 Each number is kept as a decimal integer and its number of decimal places, the integers as separate
 byte planes, which compress best. The result is compared with the CSV files, bit by bit, before the
 script ends.
@@ -32,7 +32,7 @@ def read(path):
 
 
 def encode(texts):
-    """Split decimal numbers into byte planes of their digits and their number of places."""
+    """Split decimal numbers into byte planes of their digits and their number of decimal places."""
     numbers = [[Decimal(text) for text in row] for row in texts]
     places = np.array([[max(0, -_exponent(x)) for x in row] for row in numbers], dtype=np.uint8)
     digits = np.array(

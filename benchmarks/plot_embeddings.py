@@ -1,8 +1,8 @@
 """Are CentroBind's embeddings of X1 better clustered than those bound to X4?
 
 Four equally informative modalities, pre-trained backbones; t-SNE and UMAP of the test embeddings of
-X1 (Figures 4 and 6 of the paper), and figures for what the eye may be fooled by: silhouette and
-probe accuracy over several draws.
+X1 (Figures 4 and 6 of the paper), and figures against visual illusions: silhouette and probe
+accuracy over several draws.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
 METHODS = ("FixedAnchor X4", "CentroBind")
-N_CLASSES = 10  # of 50, or nobody can tell the colours apart
+N_CLASSES = 10  # of 50, so that the colours can be distinguished
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"]
 COLOURS += ["#D55E00", "#F0E442", "#000000", "#999999", "#882255"]
 MARKERS = "o^sDvP*Xph"
 
 
 def umap_or_none():
-    """UMAP's class, or None with a word about it."""
+    """Return UMAP's class, or print a note and return None."""
     try:
         from umap import UMAP
     except ImportError:
@@ -49,7 +49,7 @@ def one_draw(settings, seed, qualities):
 
 
 def _maps(z, kinds):
-    """Two coordinates a sample, as text, which keeps the JSON file short."""
+    """Return two coordinates per sample as text, which keeps the JSON file short."""
     makers = {}
     if "t-SNE" in kinds:
         makers["t-SNE"] = TSNE(random_state=0, init="pca", metric="cosine")

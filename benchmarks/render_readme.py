@@ -36,7 +36,7 @@ def fenced(lines):
 
 
 def table(rows):
-    """Markdown table; the first row is the head."""
+    """Make a Markdown table; the first row is the head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
@@ -142,7 +142,7 @@ BLOCKS = {
 
 
 def rendered_readme(text):
-    """README with all blocks made anew."""
+    """Return the README with all blocks rendered again."""
     for marker, (name, block) in BLOCKS.items():
         start, end = f"<!-- {marker}:start -->", f"<!-- {marker}:end -->"
         if text.count(start) != 1 or text.count(end) != 1:
@@ -154,7 +154,7 @@ def rendered_readme(text):
 
 
 def rendered_docs():
-    """Path -> text of the files that the documentation includes."""
+    """Return path -> text of the files that the documentation includes."""
     demo, bench, checks = load("demo"), load("bench_fit"), load("check_estimator")
     texts = {
         "demo_summary.txt": "\n".join(demo["text"]["summary"]),
@@ -176,7 +176,7 @@ def _csv(rows):
 
 
 def stale_pictures(demo):
-    """Pictures in docs/images that are not those of the stored run, or too large."""
+    """List pictures in docs/images that are not those of the stored run, or too large."""
     stale = []
     for name, digest in demo["pictures"].items():
         file = DOCS / "images" / name
@@ -187,7 +187,7 @@ def stale_pictures(demo):
 
 
 def python_blocks(text):
-    """Sources of the Python blocks of a Markdown text."""
+    """Return the sources of the Python blocks of a Markdown text."""
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -225,7 +225,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
     parser.add_argument("--run-example", action="store_true", help="run the README's example first")
     parser.add_argument(
-        "--pictures", type=Path, default=ROOT / "skcentrobind-demo", help="where the demo drew"
+        "--pictures", type=Path, default=ROOT / "skcentrobind-demo", help="the demo's folder"
     )
     options = parser.parse_args()
     if options.run_example:

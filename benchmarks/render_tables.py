@@ -3,8 +3,8 @@
     python benchmarks/render_tables.py           # write the tables, draw the figures
     python benchmarks/render_tables.py --check   # change nothing; fail if a table is out of date
 
-Nothing is run: all numbers come from results/*.json, by way of the report that the benchmark itself
-prints.
+No benchmark is run: all numbers come from results/*.json, through the report that the benchmark
+itself prints.
 """
 
 import argparse
@@ -30,13 +30,13 @@ START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
 def load(name):
-    """Content of results/<name>.json, None if it has not been run."""
+    """Return the content of results/<name>.json, None if it has not been run."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def question(name):
-    """First sentence of the script's docstring."""
+    """Return the first sentence of the script's docstring."""
     text = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text()))
     return " ".join(text.split("\n\n")[0].split())
 
@@ -45,7 +45,7 @@ def question(name):
 
 
 def reproduction():
-    """Name -> (stored content, tables) of the benchmarks with at least one draw of each case."""
+    """Return name -> (stored content, tables) of benchmarks with a draw of each case."""
     found = {}
     for name in REPRODUCTION:
         content = load(name)
@@ -56,13 +56,13 @@ def reproduction():
 
 
 def draws(content):
-    """Fewest draws of a case, most draws of a case, as text."""
+    """Return the fewest and the most draws of a case, as text."""
     counts = [len(runs) for runs in content["results"].values()]
     return str(min(counts)) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def core_minutes(content):
-    """Minutes of one core that all draws take, scaled up from those that were timed."""
+    """Return the minutes of one core for all draws, scaled up from the timed ones."""
     seconds = 0.0
     for case, runs in content["results"].items():
         timed = list(content.get("cpu_seconds", {}).get(case, {}).values())
@@ -73,7 +73,7 @@ def core_minutes(content):
 
 
 def verdicts(found):
-    """One row a claim or bound, over all benchmarks."""
+    """Make one row per claim or bound, over all benchmarks."""
     rows = []
     for name, (_, tables) in found.items():
         for table in tables:
@@ -93,7 +93,7 @@ def _headline(table, row):
 
 
 def runs_table(found):
-    """Draws and times."""
+    """List draws and times."""
     rows, total = [], np.zeros(2)
     for name, (content, _) in found.items():
         minutes = core_minutes(content), content["wall_minutes"]
@@ -106,7 +106,7 @@ def runs_table(found):
 
 
 def settings_table(settings):
-    """The settings and whether the paper states them."""
+    """List the settings and whether the paper states them."""
     rows = []
     for path, (what, stated) in DESCRIBED.items():
         value = settings
@@ -121,7 +121,7 @@ def settings_table(settings):
 
 
 def rendered_docs(found):
-    """Path -> text of every table and figure of the documentation."""
+    """Return path -> text of every table and figure of the documentation."""
     tables = {name: tables_ for name, (_, tables_) in found.items()}
     if found:
         first, _ = next(iter(found.values()))
@@ -137,7 +137,7 @@ def rendered_docs(found):
             texts |= {f"{name}_{t.name}": t.rst() for t in make_tables(content) if t.name}
             figures = OWN_FIGURES.get(name, {})
             texts |= {f"figure_{k}": _figure(k, *words) for k, words in figures.items()}
-    # What the pages show but nobody has run yet.
+    # Tables that the pages include but that have not been run yet.
     shown = "".join(page.read_text() for page in PAGES)
     for wanted in re.findall(r"include:: rendered/benchmarks/(\w+)\.rst", shown):
         texts.setdefault(wanted, f"Not run yet: ``{wanted}``, see ``benchmarks/README.md``.")
@@ -150,7 +150,7 @@ def _figure(path, alt, caption):
 
 
 def rendered_readme(text, found):
-    """README with the results between the markers made anew."""
+    """Return the README with the results between the markers rendered again."""
     if text.count(START) != 1 or text.count(END) != 1:
         raise SystemExit(f"benchmarks/README.md must hold {START} and {END} once each.")
     lines = []
@@ -190,7 +190,7 @@ def _heading(name, options=""):
 
 
 def _folded(table):
-    """Long tables and the parts of claims fold away; the summary holds the claims."""
+    """Fold long tables and the parts of claims; the summary holds the claims."""
     if len(table.rows) <= 26 and table.name != "claims":
         return [table.markdown()]
     title, _, *lines = table.markdown().split("\n")
@@ -199,7 +199,7 @@ def _folded(table):
 
 
 def stale(found):
-    """Files that are not what the stored results make of them."""
+    """List the files that differ from the stored results."""
     text = README.read_text()
     faults = [] if text == rendered_readme(text, found) else [README]
     texts = rendered_docs(found)

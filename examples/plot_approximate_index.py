@@ -149,11 +149,18 @@ print(f"recall@10 by chance: {10 / len(gallery):.4f}")
 
 import matplotlib.pyplot as plt
 
-asked = ["leftwards arrow", "domino tile", "omega, bold", "integral", "box drawings double", "star"]
-_, nearest = graph.search(embed(asked, "name"), 10)
+phrases = [
+    "leftwards arrow",
+    "domino tile",
+    "omega, bold",
+    "integral",
+    "box drawings double",
+    "star",
+]
+_, nearest = graph.search(embed(phrases, "name"), 10)
 
-fig, axes = plt.subplots(len(asked), 10, figsize=(7, 4), layout="constrained")
-for row, text, found in zip(axes, asked, nearest, strict=True):
+fig, axes = plt.subplots(len(phrases), 10, figsize=(7, 4), layout="constrained")
+for row, text, found in zip(axes, phrases, nearest, strict=True):
     row[0].set_ylabel(text, rotation=0, ha="right", va="center")
     for ax, i in zip(row, found, strict=True):
         ax.imshow(pixels[i].reshape(SIZE, SIZE), cmap="gray_r")

@@ -97,8 +97,8 @@ questions = [
     "interpolate with splines",
     "split the samples into training and test sets",
 ]
-asked = bags.transform({"text": questions, "code": None})["text"]
-scores = bind.transform_modality(asked, "text") @ gallery["code"].T  # (n_questions, n_functions)
+queries = bags.transform({"text": questions, "code": None})["text"]
+scores = bind.transform_modality(queries, "text") @ gallery["code"].T  # (n_questions, n_functions)
 for question, row in zip(questions, scores, strict=True):
     print(f"\n{question}")
     for best in np.argsort(-row)[:3]:
@@ -113,5 +113,5 @@ from scipy import sparse
 vocabulary = bags.named_transformers_["code"].get_feature_names_out()
 single = sparse.eye_array(len(vocabulary), format="csr")
 per_word = bind.transform_modality(single, "code")  # (n_words, n_components)
-for question, z in zip(questions, bind.transform_modality(asked, "text"), strict=True):
+for question, z in zip(questions, bind.transform_modality(queries, "text"), strict=True):
     print(f"{question}: {', '.join(vocabulary[np.argsort(-per_word @ z)[:6]])}")

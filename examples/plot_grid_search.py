@@ -59,7 +59,7 @@ deviation = table.pivot(index="aggregator", columns="temperature", values="std_t
 fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for aggregator, marker, shift in zip(scores.index, "os^", [0.97, 1, 1.03], strict=True):
     ax.errorbar(
-        scores.columns * shift,  # side by side, not on top of one another
+        scores.columns * shift,  # shifted so that they do not overlap
         scores.loc[aggregator],
         deviation.loc[aggregator],
         marker=marker,

@@ -21,7 +21,7 @@ import numpy as np
 folder = Path(tempfile.mkdtemp())
 n_samples, widths = 20_000, {"image": 128, "sound": 64}
 rng = np.random.default_rng(0)
-views = {name: rng.normal(size=(8, width)) for name, width in widths.items()}
+weights = {name: rng.normal(size=(8, width)) for name, width in widths.items()}
 
 files = {
     name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (n_samples, width))
@@ -31,7 +31,7 @@ for start in range(0, n_samples, 1000):
     latent = rng.normal(size=(1000, 8))
     for name, file in files.items():
         noise = rng.normal(size=(1000, widths[name]))
-        file[start : start + 1000] = np.tanh(latent @ views[name]) + 0.5 * noise
+        file[start : start + 1000] = np.tanh(latent @ weights[name]) + 0.5 * noise
 for file in files.values():
     file.flush()
 

@@ -111,8 +111,8 @@ import pandas as pd
 from skcentrobind import CentroBindTransformer
 
 
-def reads_rightly(bind):
-    """Share of the test pictures whose closest name is correct, over the three languages."""
+def share_correct(bind):
+    """Return the share of test pictures whose closest name is correct, over three languages."""
     pictures = bind.transform_modality(test, "picture")
     shares = []
     for line in words:
@@ -132,7 +132,7 @@ for name, encoder in encoders.items():
     ).fit(X_train)
     learning = [p for p in bind.encoders_["picture"].parameters() if p.requires_grad]
     n_parameters = sum(p.numel() for p in learning)
-    rows[name] = {"parameters that learn": n_parameters, "read rightly": reads_rightly(bind)}
+    rows[name] = {"parameters that learn": n_parameters, "read correctly": share_correct(bind)}
 table = pd.DataFrame(rows).T.astype({"parameters that learn": int}).round(2)
 table
 

@@ -19,14 +19,17 @@ from skcentrobind import Modalities
 from skcentrobind.datasets import load_multiple_features
 
 
-def punch(X, share, seed):
+def remove(X, share, seed):
     """Remove a share of all entries at random, but leave every sample one modality."""
     rng = np.random.default_rng(seed)
-    absent = rng.random((len(X), X.n_modalities)) < share
-    empty = np.flatnonzero(absent.all(axis=1))
-    absent[empty, rng.integers(X.n_modalities, size=len(empty))] = False
+    missing = rng.random((len(X), X.n_modalities)) < share
+    empty = np.flatnonzero(missing.all(axis=1))
+    missing[empty, rng.integers(X.n_modalities, size=len(empty))] = False
     return Modalities(
-        {name: np.where(absent[:, [m]], np.nan, array) for m, (name, array) in enumerate(X.items())}
+        {
+            name: np.where(missing[:, [m]], np.nan, array)
+            for m, (name, array) in enumerate(X.items())
+        }
     )
 
 
@@ -35,8 +38,8 @@ X = X[["fac", "kar", "pix", "zer"]]
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=1200, stratify=y, random_state=0
 )
-holes_train, holes_test = punch(X_train, 0.3, seed=1), punch(X_test, 0.3, seed=2)
-complete = holes_train.present.all(axis=1)
+incomplete_train, incomplete_test = remove(X_train, 0.3, seed=1), remove(X_test, 0.3, seed=2)
+complete = incomplete_train.present.all(axis=1)
 print(f"{complete.sum()} of {len(complete)} training samples are complete")
 
 # %%
@@ -51,12 +54,12 @@ from skcentrobind.metrics import retrieval_report
 bind = CentroBindTransformer(max_epochs=25, random_state=0)
 fits = {
     "nothing missing": X_train,
-    "30 % missing": holes_train,
-    "complete samples only": holes_train[complete],
+    "30 % missing": incomplete_train,
+    "complete samples only": incomplete_train[complete],
 }
 recall = {}
 for name, data in fits.items():
-    Z = bind.fit(data).transform_modalities(holes_test)
+    Z = bind.fit(data).transform_modalities(incomplete_test)
     recall[name] = retrieval_report(Z)["recall@1"].unstack()
     print(f"{name:22s} recall@1 {np.nanmean(recall[name]):.3f}")
 
@@ -69,13 +72,13 @@ for name, data in fits.items():
 
 from sklearn.linear_model import LogisticRegression
 
-bind.fit(holes_train)
-classifier = LogisticRegression(max_iter=1000).fit(bind.transform(holes_train), y_train)
+bind.fit(incomplete_train)
+classifier = LogisticRegression(max_iter=1000).fit(bind.transform(incomplete_train), y_train)
 print(f"all four           {classifier.score(bind.transform(X_test), y_test):.3f}")
-print(f"30 % missing       {classifier.score(bind.transform(holes_test), y_test):.3f}")
+print(f"30 % missing       {classifier.score(bind.transform(incomplete_test), y_test):.3f}")
 for name in X.names:
     only = {other: X_test[other] if other == name else None for other in X.names}
-    print(f"nothing but {name}    {classifier.score(bind.transform(only), y_test):.3f}")
+    print(f"{name} only           {classifier.score(bind.transform(only), y_test):.3f}")
 
 # %%
 # Effect of the share of missing entries
@@ -86,7 +89,7 @@ import matplotlib.pyplot as plt
 shares = [0, 0.3, 0.6]
 bound, dropped = [], []
 for share in shares:
-    train = punch(X_train, share, seed=3)
+    train = remove(X_train, share, seed=3)
     whole = train.present.all(axis=1)
     for curve, data in [(bound, train), (dropped, train[whole])]:
         Z = bind.fit(data).transform_modalities(X_test)

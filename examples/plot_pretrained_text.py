@@ -135,8 +135,8 @@ queries = ["winter weather", "a king in a board game", "music", "gambling", "it 
 
 for name, bind in fits.items():
     gallery = bind.transform_modality(pixels, "shape")
-    asked = bind.transform_modality(encode[name](queries), "name")
-    best = (-asked @ gallery.T).argsort(axis=1)[:, :8]
+    embedded = bind.transform_modality(encode[name](queries), "name")
+    best = (-embedded @ gallery.T).argsort(axis=1)[:, :8]
     fig, axes = plt.subplots(len(queries), 8, figsize=(7, 4.4), layout="constrained")
     for row, query, found in zip(axes, queries, best, strict=True):
         row[0].set_ylabel(query, rotation=0, ha="right", va="center")

@@ -51,8 +51,8 @@ LONGEST = 9
 def letters(word):
     """Return a word as LONGEST integers from 0 to 26."""
     plain = unicodedata.normalize("NFD", word)
-    places = [ord(letter) - ord("a") + 1 for letter in plain if "a" <= letter <= "z"]
-    return places + [0] * (LONGEST - len(places))
+    positions = [ord(letter) - ord("a") + 1 for letter in plain if "a" <= letter <= "z"]
+    return positions + [0] * (LONGEST - len(positions))
 
 
 def words_of(languages):

@@ -1,6 +1,6 @@
 """Bind modalities: one shared space for arrays that describe the same samples.
 
-The public names, which stand in `__init__.pyi`, are loaded when they are first used, so that
+The public names, listed in `__init__.pyi`, are loaded on first use, so that
 `skcentrobind.metrics`, `skcentrobind.datasets`, `Modalities` and `PerModality` work without torch.
 """
 

@@ -30,7 +30,7 @@ _WIDTH = 96
 
 @dataclass
 class Demo:
-    """Everything that a run of the demo has found."""
+    """Results of one run of the demo."""
 
     split: "Split"
     results: list
@@ -47,10 +47,10 @@ def main(argv=None):
         "fixed-anchor binding on held-out digits, print three tables and draw the spaces.",
     )
     parser.add_argument(
-        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="where pictures go"
+        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="folder of the pictures"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="few digits and epochs: does it run? (no results)"
+        "--quick", action="store_true", help="few digits and epochs, only to check that it runs"
     )
     options = parser.parse_args(argv)
     run(options.quick, options.output_dir)
@@ -65,12 +65,12 @@ def run(quick, folder):
     quick : bool
         Whether to take few digits and epochs.
     folder : Path
-        Where the pictures go.
+        Folder of the pictures.
 
     Returns
     -------
     demo : Demo
-        What was found.
+        The results.
     """
     clock = _Clock()
     split = load_split(quick)
@@ -99,7 +99,7 @@ class Split:
         return self.X_train.names
 
     def evaluate(self, method, estimator):
-        """Fit, embed, and answer the three questions."""
+        """Fit, embed, and compute the numbers of the three tables."""
         start = time.perf_counter()
         estimator.fit(self.X_train)
         seconds = time.perf_counter() - start
@@ -114,7 +114,7 @@ class Split:
         return Result(method, probe, recall, transfer, seconds, Z_test, estimator)
 
     def evaluate_raw(self):
-        """Probe the standardised features themselves; there is no common space to search."""
+        """Probe the standardised features themselves; there is no shared space to search."""
         probe = make_pipeline(StandardScaler(), _probe())
         labelled = self.X_train, self.y_train, self.X_test, self.y_test
         accuracy = probe_accuracy(None, probe, *labelled, top_k=[1])["top-1"]
@@ -123,24 +123,24 @@ class Split:
 
 @dataclass
 class Result:
-    """How one way of binding does on the held-out digits.
+    """Results of one method on the held-out digits.
 
     Attributes
     ----------
     method : str
         Its name in the tables.
     probe : ndarray of shape (n_modalities + 1,)
-        Accuracy of a logistic regression on each modality, then on all side by side.
+        Accuracy of a logistic regression on each modality, then on all concatenated.
     recall : dict of int to ndarray of shape (n_modalities, n_modalities)
         For each k recall@k from the modality of the row to that of the column.
     transfer : ndarray of shape (n_modalities, n_modalities)
         Accuracy of the row's logistic regression on the column's embeddings.
     seconds : float
-        What fit took.
+        Time of the fit.
     Z_test : Modalities or None
         Embeddings of the held-out digits.
     estimator : estimator or None
-        What was fitted.
+        The fitted estimator.
     note : str
         "best" or "worst" of the fixed anchors, in hindsight.
     """
@@ -177,7 +177,7 @@ def compare(split, say):
     split : Split
         The data.
     say : callable
-        Told about every step that is done.
+        Called with a message after every step.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def compare(split, say):
     say("probed the raw features")
 
     def fit(methods):
-        # One process a core: threads would wait for one another on layers as small as these.
+        # One process per core: with layers this small, threads would block one another.
         jobs = (delayed(split.evaluate)(method, estimator) for method, estimator in methods)
         for result in Parallel(n_jobs=-1, return_as="generator")(jobs):
             results.append(result)
@@ -212,7 +212,7 @@ def compare(split, say):
 
 
 def mean_between(matrix):
-    """Mean over the ordered pairs of different modalities."""
+    """Return the mean over the ordered pairs of different modalities."""
     return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
 
 
@@ -221,7 +221,7 @@ def _probe():
 
 
 def _recalls(Z):
-    """Recall@k for all ordered pairs; the diagonal, where a modality finds itself, is NaN."""
+    """Return recall@k for all ordered pairs, NaN on the diagonal."""
     report, names = retrieval_report(Z, ks=KS), Z.names
     tables = {k: report[f"recall@{k}"].unstack() for k in KS}
     return {k: table.loc[list(names), list(names)].to_numpy() for k, table in tables.items()}
@@ -241,7 +241,7 @@ class _Clock:
 
 
 def summarise(results, split):
-    """Write the three tables, one line a method.
+    """Write the three tables, one line per method.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def summarise(results, split):
 
 
 def detail(shown, split):
-    """Write tables (b) and (c) pair by pair, the methods side by side."""
+    """Write tables (b) and (c) pair by pair, with the methods side by side."""
     lines = []
     for k in KS:
         lines += [f"recall@{k}, from the row's modality to the column's"]
@@ -297,7 +297,7 @@ def detail(shown, split):
 
 
 def _share(value, digits=2):
-    """A share without its leading zero: .38, 1.0 for one, - for none."""
+    """Format a share without its leading zero: .38, 1.0 for one, - for none."""
     if np.isnan(value):
         return "-"
     text = f"{value:.{digits}f}"
@@ -319,7 +319,7 @@ def _probe_table(results, names):
 
 
 def _means_table(columns, binders):
-    """One line a method: means over all ordered pairs of different modalities."""
+    """Return one line per method: means over all ordered pairs of different modalities."""
     n_modalities, width = len(binders[0].transfer), _title_width(binders)
     head = f"mean of {n_modalities * (n_modalities - 1)} pairs"
     lines = [f"{head:<{width}}" + "".join(f"{name:>10}" for name in columns)]
@@ -330,7 +330,7 @@ def _means_table(columns, binders):
 
 
 def _matrices(matrices, shown, names):
-    """Matrices side by side, each under the name of its method."""
+    """Put matrices side by side, each under the name of its method."""
     label = max(map(len, names)) + 1
     block = label + 4 * len(names)
     lines = ["   ".join(f"{result.title:<{block}}" for result in shown).rstrip()]
@@ -355,7 +355,7 @@ def draw(shown, split, folder):
     split : Split
         The data.
     folder : Path
-        Where the pictures go; made if need be.
+        Folder of the pictures; created if it does not exist.
 
     Returns
     -------

@@ -16,14 +16,14 @@ def is_integer(value: object) -> bool:
 
 
 def did_you_mean(word: object, candidates: Iterable[object]) -> str:
-    """Return the end of an error message about a word that is none of the candidates.
+    """Return a hint for an error message about an unknown word.
 
     Parameters
     ----------
     word : object
         What was given. Only a str can be misspelt: anything else gets no hint.
     candidates : iterable of object
-        What is possible.
+        Valid words.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def did_you_mean(word: object, candidates: Iterable[object]) -> str:
 
 
 def position_of(modality: Any, names: Sequence[str]) -> int | None:
-    """Return the position of a modality, or None if there is no such one.
+    """Return the position of a modality, or None if it is unknown.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def position_of(modality: Any, names: Sequence[str]) -> int | None:
 
 
 def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
-    """Spread a parameter that may be one value, a list or a dict over the modalities.
+    """Resolve one value, a list or a dict to one value per modality.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def optional(module: str, what: str, extra: str) -> Any:
     what : str
         What needs it, the start of a sentence.
     extra : str
-        The extra of this package that brings it.
+        The extra of this package that installs it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Devices, products in blocks, unit rows and principal directions: what all of torch shares."""
+"""Shared torch functions: devices, blocked products, unit rows, principal directions."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def matmul(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 def product(
     left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return left @ right + bias, equal for any number of threads, and so are all its derivatives.
+    """Return left @ right + bias, equal for any number of threads, as are all its derivatives.
 
-    Plain torch does it where no sum is long, neither here nor in the gradient. Otherwise the sums
-    are cut into blocks, see `matmul`: that is all that this function is for.
+    This is plain torch where no sum is long, neither here nor in the gradient. Otherwise the sums
+    are cut into blocks, see `matmul`.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def unit_rows(h: torch.Tensor) -> torch.Tensor:
 
 
 class _UnitRows(torch.autograd.Function):
-    """h / |h|; a third of the operations that torch's own normalisation needs in a step."""
+    """h / |h| in a third of the operations of torch's own normalisation."""
 
     generate_vmap_rule = True
 
@@ -147,7 +147,7 @@ class _UnitRows(torch.autograd.Function):
     def backward(
         ctx: Any, grad: torch.Tensor | None, grad_norm: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """Gradient of z = h / |h|, (g - z (z . g)) / |h|, and of the norm, which is z."""
+        """Add the gradients of z = h / |h|, (g - z (z . g)) / |h|, and of the norm, which is z."""
         z, norm = ctx.saved_tensors
         total = None
         if grad is not None:
@@ -179,7 +179,7 @@ def principal_direction(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     direction, centre = unit_rows((weights[:, None] @ z)[:, 0]), z.sum(dim=1)
     along = (direction * centre).sum(dim=1, keepdim=True).detach()
     direction = torch.where(along < 0, -direction, direction)
-    # Two opposed embeddings have their difference in common: no direction to meet in.
+    # Two opposed embeddings have only their difference in common: no shared direction.
     return torch.where(along.abs() < _ORTHOGONAL, unit_rows(centre), direction), eigenvalues
 
 
@@ -189,7 +189,7 @@ class Spectrum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return unit-length eigenvectors (batch, n), of either sign, and ascending eigenvalues."""
-        # It fails on NaN, which the direction, made of the embeddings, keeps for the loss to show.
+        # eigh fails on NaN. The direction, computed from the embeddings, keeps it for the loss.
         values, vectors = torch.linalg.eigh(matrix.nan_to_num())
         ctx.save_for_backward(values, vectors)
         ctx.set_materialize_grads(False)
@@ -200,7 +200,7 @@ class Spectrum(torch.autograd.Function):
     def backward(
         ctx: Any, grad: torch.Tensor | None, grad_values: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """First-order perturbation theory, damped where the eigenvalue is not simple.
+        """Apply first-order perturbation theory, damped where the eigenvalue is not simple.
 
         dw = sum_k v_k (v_k . dG w) / (l_1 - l_k) over the other eigenpairs. The gap g = l_1 - l_k
         enters as g / (g^2 + eps) in place of 1 / g, which would be infinite for a double one. An
@@ -223,14 +223,14 @@ class Spectrum(torch.autograd.Function):
 
 
 def resolve_precision(precision: str, device: str) -> torch.dtype | None:
-    """Return the dtype of matrix products, None for that of the rows; refuse what cannot be.
+    """Return the dtype of matrix products, None for that of the rows; refuse unsupported ones.
 
     Parameters
     ----------
     precision : {"float32", "bf16"}
         The parameter.
     device : str
-        Where torch computes.
+        Device to compute on.
 
     Returns
     -------
@@ -251,7 +251,7 @@ def resolve_precision(precision: str, device: str) -> torch.dtype | None:
 
 
 def resolve_device(device: str | torch.device) -> str:
-    """Turn "auto" into a device name and refuse devices that are not there."""
+    """Resolve "auto" to a device name and refuse unavailable devices."""
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"

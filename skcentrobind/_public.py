@@ -1,4 +1,4 @@
-"""The version and the public names of the package; these stand in one table, `__init__.pyi`.
+"""The version and the public names of the package, which are listed in one table, `__init__.pyi`.
 
 Type checkers read this stub as it is. Lazy loading, `__all__`, the classes that `load` may name,
 the API pages and the common tests are derived from it, as SPEC 1 of Scientific Python proposes.
@@ -72,7 +72,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
 
 class _OldModules:
-    """Finder of last resort: says what to do where a pickle names a module that has moved."""
+    """Import finder that explains what to do if a pickle names a module that has moved."""
 
     names = (
         "_centrobind",
@@ -88,7 +88,7 @@ class _OldModules:
 
     @classmethod
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> None:
-        """Raise for a module of version 0.1, and find nothing else."""
+        """Raise for a module of version 0.1, and return None for all others."""
         if fullname.removeprefix(f"{__package__}.") in cls.names:
             raise ModuleNotFoundError(
                 f"There is no module {fullname!r} any more. If this comes from a pickle, it was "
@@ -100,6 +100,6 @@ class _OldModules:
 
 
 def explain_old_pickles() -> None:
-    """Let pickles of version 0.1, whose modules have moved, fail with an error that helps."""
+    """Make pickles of version 0.1, whose modules have moved, fail with a helpful error."""
     if _OldModules not in sys.meta_path:
         sys.meta_path.append(_OldModules)

@@ -23,14 +23,14 @@ WIDTHS = {"image": 6, "text": 5, "audio": 4}
 
 
 def draw(n_samples=40, seed=0, noise=0.3):
-    """Three noisy linear views of the same latent points; whoever knows one can find the others."""
+    """Three noisy linear maps of the same latent points: each predicts the others."""
     world = np.random.default_rng(0)
     maps = {name: world.normal(size=(3, width)) for name, width in WIDTHS.items()}
     rng = np.random.default_rng(seed)
     latent = rng.normal(size=(n_samples, 3))
     arrays = {
-        name: latent @ view + noise * rng.normal(size=(n_samples, WIDTHS[name]))
-        for name, view in maps.items()
+        name: latent @ weight + noise * rng.normal(size=(n_samples, WIDTHS[name]))
+        for name, weight in maps.items()
     }
     return Modalities(arrays), (latent[:, 0] > 0).astype(int)
 
@@ -57,8 +57,8 @@ def y():
 
 
 @pytest.fixture
-def gappy():
-    """The data of `X` in which most samples lack something, but no modality and no sample all."""
+def incomplete():
+    """The data of `X` with a missing modality in most samples, but never all of a sample."""
     X, _ = draw()
     present = np.random.default_rng(1).random((len(X), 3)) < 0.6
     present[np.arange(len(X)), np.arange(len(X)) % 3] = True
@@ -75,7 +75,7 @@ def memmap(tmp_path):
 
 @pytest.fixture
 def close_figures():
-    """Close what a test draws; of use with pytest.mark.usefixtures."""
+    """Close the figures of a test; for pytest.mark.usefixtures."""
     yield
     import matplotlib.pyplot as plt
 
@@ -83,7 +83,7 @@ def close_figures():
 
 
 class Recorder(Callback):
-    """Writes down how many rows each batch had, and what the learning rate was."""
+    """Records the number of rows and the learning rate of each batch."""
 
     def __init__(self):
         self.sizes, self.rates, self.gradients = [], [], 0
@@ -104,7 +104,7 @@ def recorder_of(bind):
 
 
 def state_of(bind, name):
-    """Copies of the tensors of one modality's encoder, whichever group they stand in."""
+    """Copies of the tensors of one modality's encoder, in any group."""
     encoder = bind.encoders_[name]
     return [t.detach().clone() for t in encoder.group.member_parameters(encoder.position)]
 

@@ -81,7 +81,7 @@ def test_an_interrupted_run_keeps_what_is_done(runs, tmp_path):
     assert calls == [(2, 0), (3, 0), (2, 1), (3, 1)]
 
 
-def test_other_settings_start_anew_and_another_case_alone(runs, tmp_path, capsys):
+def test_other_settings_start_afresh_and_another_case_alone(runs, tmp_path, capsys):
     calls, path = [], tmp_path / "counting.json"
     runs.run(counting_benchmark(runs, calls), 1, path=path)
     changed = {"double": {"factor": 4}, "triple": {"factor": 3}}
@@ -185,10 +185,10 @@ def test_table_in_three_forms(report):
 
 def test_differences_from_the_paper(report):
     runs = {"0": {"random/none": {"Z1": 0.2}}, "1": {"random/none": {"Z1": 0.4}}}
-    rows, gaps = report.beside_paper(runs, {"random": {"none": (0.25,)}}, ["Z1"])
-    assert gaps == {("random", "none", "Z1"): pytest.approx(0.05)}
+    rows, offsets = report.beside_paper(runs, {"random": {"none": (0.25,)}}, ["Z1"])
+    assert offsets == {("random", "none", "Z1"): pytest.approx(0.05)}
     assert [row[3] for row in rows] == ["0.300 (0.141)", "0.250", "+0.050"]
-    assert report.agreement_row("all", gaps)[1:] == ["1", "0.0500", "0.050", "random, none, Z1"]
+    assert report.agreement_row("all", offsets)[1:] == ["1", "0.0500", "0.050", "random, none, Z1"]
 
 
 # ---------------------------------------------------------------- the protocol
@@ -364,12 +364,12 @@ def test_settings_are_chosen_by_the_held_out_rows():
     assert bench.choose(row, stages, True, X, bench.SETTINGS, 0)[1] == 6
 
 
-def test_narrower_views_are_the_first_components():
+def test_narrower_embeddings_are_the_first_components():
     linear = pytest.importorskip("cca_zoo.linear", reason="the extra `bench` is not installed")
     methods, data = helper("_methods"), helper("_method_data")
     X = data.gmm(0, 300, 10).X_train
     for model in (linear.MCCA, linear.GCCA):
-        wide, narrow = (methods.Views(model(k, shrinkage=0.1)).fit(X) for k in (12, 5))
+        wide, narrow = (methods.CCAZoo(model(k, shrinkage=0.1)).fit(X) for k in (12, 5))
         Z, expected = methods.embed(wide, X, 5), methods.embed(narrow, X)
         for z, other in zip(Z.arrays, expected.arrays, strict=True):
             sign = np.sign(np.sum(z * other, axis=0))

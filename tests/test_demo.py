@@ -1,4 +1,4 @@
-"""The demo: its tables, the pictures it writes, and what it says without matplotlib."""
+"""The demo: its tables, the pictures it writes, and its message without matplotlib."""
 
 import builtins
 import json
@@ -106,7 +106,7 @@ def test_numbers_come_with_machine_and_versions(demo):
     assert demo[3]["quick"] is True and demo[3]["n_test"] == 60
 
 
-def test_without_matplotlib_it_says_so_and_goes_on(tmp_path, capsys, monkeypatch):
+def test_without_matplotlib_it_says_so_and_continues(tmp_path, capsys, monkeypatch):
     real = builtins.__import__
 
     def without(name, *args, **kwargs):

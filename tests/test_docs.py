@@ -20,12 +20,12 @@ MODULES = ["skcentrobind"] + [
 
 #: numpydoc's rules that do not apply here, and why.
 IGNORED = {
-    "GL01": "the summary stands behind the opening quotes, as ruff's rules want it",
+    "GL01": "the summary follows the opening quotes, as ruff's rules require",
     "ES01": "a summary that says everything needs no second paragraph",
     "SA01": "See Also is for relatives that a reader may not know, not for every name",
     "EX01": "methods are shown in the example of their class; test_example covers the rest",
     "RT02": "what is returned has a name as well as a type",
-    "PR01": "compared below; numpydoc asks for the *args that torch's Module passes on",
+    "PR01": "compared below; numpydoc requires the *args that torch's Module passes on",
 }
 
 #: What anchors inherit from `BaseAnchor`, and losses from `BaseLoss`, is documented there.
@@ -133,7 +133,7 @@ def test_example(name):
 def test_every_fitted_attribute_is_documented(each, make_data):
     bind = each(n_components=2, max_epochs=1)
     bind.fit(make_data(10)[0].to_frame())
-    # scikit-learn 1.6 also lists what an estimator does not have: weights of an anchor without any.
+    # scikit-learn 1.6 also lists attributes that this estimator has not, such as anchor weights.
     present = [key for key in dir(bind) if hasattr(bind, key)]
     fitted = {key for key in present if key.endswith("_") and not key.startswith("_")}
     assert fitted == {p.name for p in ClassDoc(type(bind))["Attributes"]}
@@ -213,7 +213,7 @@ def test_a_new_public_name_is_on_the_page(page, monkeypatch):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_modules_say_what_they_are_for(module):
+def test_modules_have_docstrings_and_sorted_names(module):
     module = importlib.import_module(module)
     assert module.__doc__
     public = [name for name in module.__all__ if not name.startswith("__")]

@@ -250,7 +250,7 @@ def test_all_of_it_passes_the_contract_tests(extended):
         "anchors/test_anchors.py",
         "encoders/test_every_encoder.py",
         "encoders/test_augmentations.py",
-        "estimators/test_objectives.py",
+        "estimators/test_contract.py",
     ]
     out = extended[1](
         "-m",

@@ -1,4 +1,4 @@
-"""The rooms of CONTRIBUTING.md, enforced: imports point one way, files and functions are short."""
+"""The folders of CONTRIBUTING.md: imports point one way, files and functions are short."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ import skcentrobind
 PACKAGE = Path(skcentrobind.__file__).parent
 
 #: From bottom to top: folder or file -> (other libraries, own rows) that it may import. Own rows
-#: stand further up in this table, so that imports cannot form a circle.
+#: are further up in this table, so that imports cannot form a circle.
 TABLE = {
     "_public": ("", ""),
     "_names": ("", ""),
@@ -54,7 +54,7 @@ def row_of(path):
 
 
 def imports_of(node, path):
-    """Full names of everything that stands in import statements below a node."""
+    """Full names of everything in import statements below a node."""
     here = ("skcentrobind", *path.relative_to(PACKAGE).parts)[:-1]
     for statement in ast.walk(node):
         if isinstance(statement, ast.Import):
@@ -95,7 +95,7 @@ def test_every_file_has_a_row():
     assert len(FILES) > 20
 
 
-def test_rows_stand_to_the_right_of_what_they_import():
+def test_rows_come_after_the_rows_they_import():
     rows = list(TABLE)
     for i, (libraries, own) in enumerate(TABLE.values()):
         assert set(own.split()) <= set(rows[:i]), rows[i]
@@ -126,7 +126,7 @@ def test_no_circles_within_a_subpackage():
         graph = {name: needs - leaves for name, needs in graph.items() if name not in leaves}
 
 
-def test_only_one_room_imports_skorch():
+def test_only_one_folder_imports_skorch():
     assert {row_of(p) for p in FILES if "skorch" in split_imports(p)[0]} == {"_training"}
 
 
@@ -135,7 +135,7 @@ def test_there_are_few_rows_and_few_private_files_beside_them():
     assert len([path for path in PACKAGE.glob("_*.py") if path.stem[:2] != "__"]) <= 6
 
 
-def test_anchors_and_losses_do_not_know_each_other():
+def test_anchors_and_losses_do_not_import_each_other():
     for path in FILES:
         others = {"anchors": "losses", "losses": "anchors"}
         assert others.get(row_of(path)) not in split_imports(path)[1]

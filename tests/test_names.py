@@ -1,4 +1,4 @@
-"""What is a whole number, and what a misspelt word was meant to be."""
+"""Whole numbers, and suggestions for misspelt words."""
 
 import numpy as np
 import pytest

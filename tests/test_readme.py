@@ -1,4 +1,4 @@
-"""The documentation keeps its word: its code runs, and its numbers are those that were stored."""
+"""The documentation is correct: its code runs, and its numbers are those that were stored."""
 
 import contextlib
 import importlib

@@ -36,7 +36,7 @@ def text(array):
 
 
 def put(value, rows=3, columns=1):
-    """The data with a value put into some places of the text."""
+    """The data with a value at some positions of the text."""
     array = TEXT.copy()
     array[rows, columns] = value
     return text(array)

@@ -1,4 +1,4 @@
-"""One transformer on the samples that have its modality; the others come out as rows of NaN."""
+"""Apply a transformer to the samples that have its modality; the others become rows of NaN."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from skcentrobind._data.modalities import check_array, find_missing, is_raw, mis
 
 
 def is_word(transformer, word):
-    """Whether a transformer is the string "drop" or "passthrough"."""
+    """Return whether a transformer is the string "drop" or "passthrough"."""
     return isinstance(transformer, str) and transformer == word
 
 
@@ -22,17 +22,17 @@ def read_pairs(transformers):
     Parameters
     ----------
     transformers : dict or list of tuple
-        What a user has written.
+        The parameter `transformers`.
 
     Returns
     -------
     pairs : list of (str, object) tuples
-        In the order in which they were written; names may repeat in a list.
+        In the given order; a list may contain duplicate names.
 
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is neither a dict nor a list of pairs.
     """
     if isinstance(transformers, Mapping):
         return [(str(name), transformer) for name, transformer in transformers.items()]
@@ -47,7 +47,7 @@ def read_pairs(transformers):
             continue
         hint = ""
         if is_tuple and len(pair) == 3:
-            hint = " The modality takes the place of the columns that ColumnTransformer asks for."
+            hint = " The modality replaces the columns of ColumnTransformer's triples."
         elif is_tuple and len(pair) == 2:
             hint = " The name, a string, comes first."
         elif isinstance(transformers[0], str):
@@ -76,11 +76,11 @@ def fit_transform_present(transformer, name, item, y):
     Parameters
     ----------
     transformer : transformer or "passthrough"
-        What is cloned.
+        It is cloned.
     name : str
         The modality.
     item : array of shape (n_samples, ...)
-        Its rows, some of which may be absent.
+        Its rows, some of which may be missing.
     y : array-like of shape (n_samples,) or None
         Passed on.
 
@@ -89,7 +89,7 @@ def fit_transform_present(transformer, name, item, y):
     transformer : transformer or "passthrough"
         The fitted clone.
     out : array of shape (n_samples, n_features)
-        What it makes of the rows, NaN where they are absent.
+        Transformed rows, NaN where they are missing.
     """
     if is_word(transformer, "passthrough"):
         return transformer, item
@@ -123,20 +123,20 @@ def transform_present(transformer, name, item, like):
     name : str
         The modality.
     item : array of shape (n_samples, ...)
-        Its rows, some of which may be absent.
+        Its rows, some of which may be missing.
     like : array of shape (1, n_features)
-        A row of what came out in fit.
+        One row of the output of fit.
 
     Returns
     -------
     out : array of shape (n_samples, n_features)
-        What it makes of the rows, NaN where they are absent.
+        Transformed rows, NaN where they are missing.
     """
     if is_word(transformer, "passthrough"):
         return item
     present = ~find_missing(item)
     if not present.any():
-        return _spread(like[:0], item, present)
+        return _insert_missing(like[:0], item, present)
     try:
         out = transformer.transform(_present_rows(transformer, item, present))
     except Exception as exc:
@@ -150,21 +150,21 @@ def _add_name(exc, name):
 
 
 def _present_rows(transformer, item, present):
-    """Rows that have the modality; texts in one column become 1-D for those who want that."""
+    """Return the rows that have the modality; one column of text becomes 1-D if need be."""
     if not present.all():
         item = item.iloc[present] if hasattr(item, "iloc") else item[present]
     while isinstance(transformer, Pipeline):
         transformer = transformer.steps[0][1]
-    wants_2d = not hasattr(transformer, "__sklearn_tags__") or (
+    takes_2d = not hasattr(transformer, "__sklearn_tags__") or (
         get_tags(transformer).input_tags.two_d_array
     )
-    if not wants_2d and item.shape[1:] == (1,) and is_raw(item):
+    if not takes_2d and item.shape[1:] == (1,) and is_raw(item):
         return np.asarray(item, dtype=object)[:, 0]
     return item
 
 
 def _restore(out, name, item, present):
-    """Check what a transformer returns, and put it back into the rows that it came from."""
+    """Check the output of a transformer, and insert rows of NaN where the modality is missing."""
     out = check_array(out, name)
     if out.shape[0] != present.sum():
         raise ValueError(
@@ -172,17 +172,17 @@ def _restore(out, name, item, present):
             f"{present.sum()} samples. It must keep the samples: leave out steps that drop or "
             "repeat rows."
         )
-    return out if present.all() else _spread(out, item, present)
+    return out if present.all() else _insert_missing(out, item, present)
 
 
-def _spread(out, item, present):
-    """Insert rows of NaN for samples that lack the modality."""
+def _insert_missing(out, item, present):
+    """Insert rows of NaN for samples in which the modality is missing."""
     if sparse.issparse(out):
-        absent = missing_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
+        nan_row = missing_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
         rows = np.where(present, np.cumsum(present) - 1, out.shape[0])
-        return sparse.vstack([out, absent], format="csr")[rows]
+        return sparse.vstack([out, nan_row], format="csr")[rows]
     if hasattr(out, "iloc"):
-        # Row -1 is none of the frame's.
+        # The frame has no row -1, so reindex fills it with NaN.
         rows = np.where(present, np.cumsum(present) - 1, -1)
         index = item.index if hasattr(item, "iloc") else range(len(present))
         return out.reset_index(drop=True).reindex(rows).set_axis(index, axis=0)

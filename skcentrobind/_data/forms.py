@@ -1,8 +1,8 @@
-"""The forms in which data come, and how each becomes a list of modalities.
+"""Forms of input, and how each is read as a list of modalities.
 
-What is used of scikit-learn's private parts: nothing. `validate_data` needs an estimator to learn
-names of columns on and to compare them with; a `_holder` of the caller's name takes its place, so
-that its messages, which users know, name the right class.
+Nothing private of scikit-learn is used. `validate_data` needs an estimator that stores names of
+columns and compares them; a `_holder` with the caller's class name replaces it, so that the
+messages, which users know, name the right class.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Flat(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Modalities as they came.
+    """Modalities as passed.
 
     Attributes
     ----------
     items : Modalities or list of array or None
-        Modalities if they are checked already, otherwise a list in which None is a missing one.
+        Modalities if they are checked already, otherwise a list in which None marks a missing one.
     names : tuple of str or None
         None if only positions are known.
     columns : tuple or None
         Names of the columns of each item: a tuple of str, empty for a missing item, None if the
-        columns have no names. None if they are still to be read, see `column_names`.
+        columns have no names. None if they are not read yet, see `column_names`.
     flat : Flat or None
         Columns of the matrix that was cut into modalities.
     """
@@ -53,7 +53,7 @@ class Parts(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a form has to know to read data.
+    """Context that a form needs to read data.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Reading(NamedTuple):
     flat : Flat or None
         Columns seen in fit; None in fit itself.
     is_raw : bool
-        Whether text and categories are taken, as by `PerModality`.
+        Whether text and categories are accepted, as by `PerModality`.
     """
 
     caller: str
@@ -88,7 +88,7 @@ def read(X: Any, reading: Reading) -> Parts:
     X : list, dict, Modalities, DataFrame or array
         The data.
     reading : Reading
-        The caller, and what it knows from fit.
+        The caller, and the columns seen in fit.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _read_collection(X: Any, reading: Reading) -> Parts:
     items = list(X.values()) if isinstance(X, dict) else list(X)
     names = tuple(map(str, X)) if isinstance(X, dict) else None
     if any(hasattr(item, "columns") for item in items):
-        return Parts(items, names)  # names of columns are read once the items are checked
+        return Parts(items, names)  # names of columns are read after the items are checked
     return Parts(items, names, tuple(() if item is None else None for item in items))
 
 
@@ -174,7 +174,7 @@ def _is_raw_vector(item: Any) -> bool:
 
 
 def _read_matrix(X: Any, reading: Reading) -> Parts:
-    """Cut a matrix into modalities, or take it as the only one."""
+    """Cut a matrix into modalities, or use it as the only one."""
     if reading.is_raw:
         item = X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)
         return Parts([item], None)
@@ -221,7 +221,7 @@ def _cut(matrix: np.ndarray, cut: Any, columns: list | None) -> dict[Any, np.nda
         if not isinstance(part, slice):
             part = [_column(column, columns, name) for column in part]
         elif (part.stop or 0) > matrix.shape[1]:
-            # numpy would silently take what there is.
+            # numpy would silently cut the slice short.
             raise ValueError(
                 f"modalities: '{name}' takes columns {part.start or 0} to {part.stop} of X, "
                 f"which has {matrix.shape[1]} feature(s)."
@@ -312,7 +312,7 @@ def column_names(items: Any) -> tuple:
     Parameters
     ----------
     items : sequence of array or None
-        The modalities as they came.
+        The modalities as passed.
 
     Returns
     -------
@@ -340,7 +340,7 @@ def compare_columns(expected: Flat, got: Any, caller: str) -> None:
     expected : Flat
         Columns seen in fit.
     got : sequence of str
-        Names of the columns now.
+        Names of the columns to compare.
     caller : str
         Class of the estimator, for messages.
     """

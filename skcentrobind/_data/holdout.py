@@ -27,7 +27,7 @@ def count_shared(present: np.ndarray) -> np.ndarray:
 def warn_of_unbound(
     present: np.ndarray, names: Sequence[str], sources: Sequence[int], frozen: Sequence[int]
 ) -> None:
-    """Warn of modalities that share too few samples with those that they are bound to.
+    """Warn about modalities that share too few samples with those that they are bound to.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def warn_of_unbound(
         Positions of the modalities that do not learn.
     """
     shared = count_shared(present)
-    everyone = range(len(names))
-    for m in sorted(set(everyone) - set(frozen)):
-        others = [s for s in sources or everyone if s != m]
+    positions = range(len(names))
+    for m in sorted(set(positions) - set(frozen)):
+        others = [s for s in sources or positions if s != m]
         if others and shared[m, others].max() < 2:
             warnings.warn(
                 f"Modality '{names[m]}' shares fewer than 2 samples with "
@@ -67,9 +67,9 @@ def split_rows(
     names : sequence of str
         The modalities.
     validation_fraction : float
-        Share of the rows to hold out; at least two are.
+        Fraction of the rows to hold out, but at least two rows.
     seed : int
-        Seed of the choice.
+        Seed of the split.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def split_rows(
     if len(train) < 2:
         fault = "fewer than 2 are left to learn from; give more samples"
     elif present[train].sum(axis=0).min() < 2:
-        poorest = names[present[train].sum(axis=0).argmin()]
-        fault = f"fewer than 2 that have '{poorest}' are left to learn from; give more samples"
+        rarest = names[present[train].sum(axis=0).argmin()]
+        fault = f"fewer than 2 that have '{rarest}' are left to learn from; give more samples"
     elif n_modalities > 1 and not _has_shared_pair(present[valid]):
         fault = "no two modalities share 2 of them, so there is no score; hold out more of them"
     if fault:

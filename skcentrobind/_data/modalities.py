@@ -1,4 +1,4 @@
-"""The container: rows are samples, columns are modalities; and what one item of it may be."""
+"""The container of modalities, whose rows are samples, and the rules for its items."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Modalities:
         Parameters
         ----------
         df : DataFrame of shape (n_samples, n_features_total)
-            The columns of one modality need not stand side by side.
+            The columns of one modality need not be adjacent.
 
         Returns
         -------
@@ -200,7 +200,7 @@ class Modalities:
     def __getitem__(self, key):
         """Return the array of one name, or the Modalities of some rows or a list of names."""
         if isinstance(key, tuple):
-            # sklearn's _safe_indexing asks for X[rows, ...].
+            # scikit-learn's _safe_indexing uses X[rows, ...].
             if len(key) != 2 or key[1] is not Ellipsis:
                 raise IndexError(
                     f'Got keys {key!r}, expected one: X[rows], X["a"] or X[["a", "b"]].'
@@ -222,13 +222,13 @@ class Modalities:
         return isinstance(name, str) and name in self.names
 
     def __iter__(self):
-        """Refuse: len counts samples, so a loop over either would mislead."""
+        """Refuse to iterate: len counts samples, so a loop over either would mislead."""
         raise TypeError("Cannot iterate Modalities: loop over X.arrays, X.items() or X[i].arrays.")
 
     __reversed__ = None
 
     def __array__(self, dtype=None, copy=None):
-        """Refuse: each modality has its own encoder."""
+        """Refuse to become one array: each modality has its own encoder."""
         raise TypeError(
             f"Expected one array, got {self!r}. Apply this step to each of its arrays before, or "
             "to what the binding transformer returns; np.hstack(X.arrays) joins 2-D arrays."
@@ -252,7 +252,7 @@ class Modalities:
         return f"<table><caption>Modalities: {len(self)} samples</caption>{body}</table>"
 
     def __setattr__(self, name, value):
-        """Refuse: other objects rely on the checks that the constructor has made."""
+        """Refuse to change: other objects rely on the checks of the constructor."""
         raise AttributeError(
             f"Modalities are immutable, so {name!r} cannot be set: make new ones with "
             "Modalities({**dict(X.items()), ...})."
@@ -338,7 +338,7 @@ def check_names(names, n_modalities):
 
 
 def check_array(array, name):
-    """Return `array` as a numpy array, CSR matrix or DataFrame, or say why it cannot be held."""
+    """Return `array` as a numpy array, CSR matrix or DataFrame, or raise an error."""
     try:
         array = _convert(array)
         _check_dtypes(array, _NUMBERS + _RAW)
@@ -411,7 +411,7 @@ def is_raw(array):
 
 
 def check_numeric(array, name):
-    """Refuse an item that holds anything but numbers, and say what turns it into numbers."""
+    """Refuse an item that holds anything but numbers, with a hint at encoding it."""
     try:
         _check_dtypes(array, _NUMBERS)
     except ValueError as exc:
@@ -462,7 +462,7 @@ def find_missing(item):
     if not is_frame and item.dtype.kind in "OmM":
         import pandas as pd
 
-        # It takes an object that is an array itself for one value.
+        # It treats an object that is itself an array as one value.
         return pd.isna(item).reshape(len(item), -1).all(axis=1)
     if not is_frame and item.dtype.kind != "f":
         return missing
@@ -485,7 +485,7 @@ def find_missing(item):
 def to_numpy(frame):
     """Return a numeric DataFrame as a writable array with contiguous rows."""
     if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-        # pandas makes object of bool next to float; here numpy's promotion is wanted.
+        # pandas converts bool next to float to object; numpy's promotion gives float.
         return np.array(frame.to_numpy(dtype=np.result_type(*frame.dtypes)), order="C")
     return np.array(frame.to_numpy(dtype=np.float64, na_value=np.nan), order="C")
 

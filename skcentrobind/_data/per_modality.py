@@ -1,4 +1,4 @@
-"""Preprocessing of each modality by a transformer of its own."""
+"""Preprocess each modality with its own transformer."""
 
 from collections.abc import Mapping
 
@@ -107,7 +107,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
             columns. An item may be an array, a CSR matrix, a DataFrame, a list of strings or an
             array of objects. One flat array or DataFrame is one modality.
         y : array-like of shape (n_samples,), default=None
-            Passed on to the transformers, without the samples that lack the modality.
+            Passed on to the transformers, without the samples where the modality is missing.
 
         Returns
         -------
@@ -119,13 +119,13 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         ValueError
             If names do not fit the modalities, or a transformer cannot be applied.
         TypeError
-            If `transformers` has another form, or something in it is no transformer.
+            If `transformers` has another form, or an entry is not a transformer.
         """
         self.fit_transform(X, y)
         return self
 
     def fit_transform(self, X, y=None):
-        """Fit the transformers and return what they make of the modalities.
+        """Fit the transformers and return the transformed modalities.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
         Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
-        # The form of a modality that is missing in all samples of a transform.
+        # The form of the output if a modality is missing in all samples of a transform.
         self._outputs = {name: item[:1] for name, item in Z.items()}
         self._schema = schema
         self.transformers_ = [(name, fitted.get(name, "drop")) for name in X.names]
@@ -166,7 +166,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         Returns
         -------
         Z : Modalities
-            The modalities that are not dropped; rows of NaN where a sample lacks one.
+            The modalities that are not dropped; rows of NaN where one is missing.
         """
         check_is_fitted(self)
         name, schema = type(self).__name__, self._schema
@@ -180,12 +180,12 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         return Modalities({name: item for (_, name), item in zip(kept, done, strict=True)})
 
     def get_feature_names_out(self, input_features=None):
-        """Return the names of all features that come out.
+        """Return the names of the output features.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Ignored; transformers know the names of their input from fit.
+            Ignored; the names of the input are known from fit.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         return np.asarray(names, dtype=object)
 
     def set_output(self, *, transform=None):
-        """Do nothing: what is returned are always `Modalities`.
+        """Do nothing: the output is always `Modalities`.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
 
     @property
     def _pairs(self):
-        # Parameters are looked at before `fit` has checked them.
+        # Parameters are read before `fit` has checked them.
         try:
             return read_pairs(self.transformers)
         except TypeError:
@@ -304,11 +304,11 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         self.transformers = dict(pairs) if isinstance(self.transformers, Mapping) else pairs
 
     def __sklearn_is_fitted__(self):
-        """Whether fit has come to its end."""
+        """Return whether fit has finished."""
         return hasattr(self, "transformers_")
 
     def __sklearn_tags__(self):
-        """Tell scikit-learn what may come in."""
+        """Return the tags: NaN, sparse matrices, text and categories are accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
@@ -317,14 +317,14 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         return tags
 
     def _sk_visual_block_(self):
-        # scikit-learn draws one box a modality, with its name above.
+        # scikit-learn draws one box per modality, with its name above.
         pairs = getattr(self, "transformers_", None)
         if pairs is None:
             pairs = [*self._pairs, ("remainder", self.remainder)]
         return ColumnTransformer([(n, t, n) for n, t in pairs])._sk_visual_block_()
 
     def _choose(self, names):
-        """Return what is to be done with each modality, a dict; check it."""
+        """Return a dict from modalities to their transformers, checked."""
         pairs = read_pairs(self.transformers)
         self._validate_names([name for name, _ in pairs])
         unknown = [name for name, _ in pairs if name not in names]

@@ -28,7 +28,7 @@ from skcentrobind._data.modalities import (
 )
 from skcentrobind._names import did_you_mean, position_of
 
-# Values looked at at a time when data are searched for NaN and infinity.
+# Values that are searched for NaN and infinity at a time.
 _CHUNK_VALUES = 2**20
 
 # Encoders compute in float32.
@@ -37,7 +37,7 @@ _LARGEST = np.finfo(np.float32).max
 
 @dataclass(frozen=True)
 class Schema:
-    """What fit has learned about the form of the data.
+    """The form of the data, learned in fit.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Schema:
         modalities : Modalities
             The data.
         parts : Parts
-            The form in which they came.
+            The data as passed.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class Schema:
         return position
 
     def match(self, parts: Parts, caller: str, is_raw: bool = False) -> Modalities:
-        """Bring data into the order of fit, and compare names, columns and shapes.
+        """Put data into the order of fit, and compare names, columns and shapes with it.
 
         Parameters
         ----------
@@ -191,12 +191,12 @@ class Schema:
         return array, present
 
     def to_json(self) -> dict:
-        """Return what `json.dumps` takes and `from_json` turns back."""
+        """Return a dict for `json.dumps`, which `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: dict) -> Schema:
-        """Make a schema of what `to_json` has returned, also after it has been JSON.
+        """Make a schema from the result of `to_json`, also after it has been JSON.
 
         Parameters
         ----------
@@ -291,12 +291,12 @@ def checked(
     schema : Schema
         Says which of them are sparse.
     is_fit : bool, default=False
-        Whether encoders are to learn from them.
+        Whether encoders learn from them.
 
     Returns
     -------
     modalities : Modalities
-        Dense arrays and CSR matrices, finite but for missing rows, which are NaN.
+        Dense arrays and CSR matrices, finite except for missing rows, which are NaN.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which sample has which modality; every sample has one.
 
@@ -355,7 +355,7 @@ def check_enough_samples(modalities: Modalities, caller: str) -> None:
 
 
 def _columns(parts: Parts) -> tuple:
-    """Return the names of the columns of the items, as they came."""
+    """Return the names of the columns of the items, as passed."""
     if parts.columns is not None:
         return parts.columns
     items = parts.items
@@ -395,7 +395,7 @@ def _features(shape: tuple[int, ...]) -> str:
     return f"{math.prod(shape)} features in rows of shape {shape}"
 
 
-def _plain_item(name: str, array: Any, wants_sparse: bool) -> Any:
+def _plain_item(name: str, array: Any, to_sparse: bool) -> Any:
     """Return a numeric array, CSR where the modality was sparse in fit."""
     if not isinstance(array, np.ndarray) and is_frame(array):
         if hasattr(array, "sparse"):
@@ -404,18 +404,18 @@ def _plain_item(name: str, array: Any, wants_sparse: bool) -> Any:
                 "df.sparse.to_coo(), which stays sparse, or as df.sparse.to_dense()."
             )
         array = check_array(array, ensure_all_finite="allow-nan", input_name=name)
-    if sparse.issparse(array) and not wants_sparse:
+    if sparse.issparse(array) and not to_sparse:
         raise TypeError(
             f"Modality '{name}' is a sparse matrix, but was dense in fit. Use .toarray(), or "
             "fit on a sparse matrix."
         )
-    if wants_sparse:
+    if to_sparse:
         if not sparse.issparse(array):
-            # Once its zeros are gone, a NaN among them would be all that the row has.
+            # Without its zeros, a partly missing row could look wholly missing.
             _check_finite(name, array, ~find_missing(array))
         array = sparse.csr_array(array)
         if not array.has_canonical_format:
-            # In a copy, since the matrix is the user's.
+            # In a copy, since the matrix belongs to the user.
             array = array.copy()
             array.sum_duplicates()
     return array
@@ -426,7 +426,7 @@ def _check_finite(name: str, array: Any, present: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
     if sparse.issparse(array):
-        # Stored entries one below the other, each present if its row is.
+        # Stored entries in one vector, each present if its row is.
         row_of = np.arange(len(present)).repeat(np.diff(array.indptr))
         bad = np.flatnonzero(~(np.abs(array.data) <= _LARGEST) & present[row_of])
         if len(bad):
@@ -449,7 +449,7 @@ def _check_finite(name: str, array: Any, present: np.ndarray) -> None:
 
 
 def _refuse_row(name: str, values: np.ndarray, row: int) -> NoReturn:
-    """Say what is wrong with the values of a row, of which some are NaN or too large."""
+    """Raise the error about a row in which some values are NaN or too large."""
     bad = ~(np.abs(values) <= _LARGEST)
     if not np.isnan(values).any():
         raise ValueError(

@@ -1,7 +1,7 @@
-"""What fit learns of the numbers in closed form: scales, whitening, canonical correlations.
+"""Statistics that fit computes in closed form: scales, whitening, canonical correlations.
 
-Arrays are standardised in float64, a few rows at a time, and then become float32: large offsets
-(time stamps, say) lose nothing, and no copy of a whole float64 array is made.
+Arrays are standardised in float64, a few rows at a time, and then converted to float32: large
+offsets (time stamps, say) lose no precision, and no whole array is copied in float64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15
 
-# About 4 MB of float64 are in flight at a time.
+# About 4 MB of float64 are processed at a time.
 _CHUNK_VALUES = 2**19
 
 # The covariance of this many features takes 800 MB.
@@ -39,17 +39,17 @@ def fit_scalers(X, unscaled=(), whitened=(), rows=None):
     X : Modalities
         Checked data.
     unscaled : collection of str, default=()
-        Modalities whose encoders get the rows as they are, constant columns included, so that no
-        warning is due.
+        Modalities whose encoders get the rows as they are, constant columns included: these cause
+        no warning.
     whitened : collection of str, default=()
         Modalities whose features become uncorrelated, too, unless they are sparse.
     rows : ndarray of int, default=None
-        Those of X to look at, None for all.
+        Rows of X to use, None for all.
 
     Returns
     -------
     scalers : list of StandardScaler, WhiteningScaler or MaxAbsScaler
-        Constant columns get the scale inf, so that they stay 0 whatever comes at transform.
+        Constant columns get the scale inf, so that they stay 0 whatever their values in transform.
     """
     scalers = []
     for name, item in zip(X.names, X.arrays, strict=True):
@@ -84,7 +84,7 @@ def _fit_dense(name, array, scaler, warns, rows):
 
 
 def _present_blocks(array, rows):
-    """Yield some rows, or all for None, in float64, without those that are absent."""
+    """Yield some rows, or all for None, in float64, without those that are missing."""
     n_rows = len(array) if rows is None else len(rows)
     for chunk in row_chunks(n_rows, math.prod(array.shape[1:])):
         block = _flat64(array[chunk if rows is None else rows[chunk]])
@@ -97,33 +97,33 @@ def _fit_sparse(name, csr):
     """Scale each column to [-1, 1]: zeros stay zeros.
 
     Unit variance would divide a word in one of n documents by about 1 / sqrt(n), a frequent word
-    by about 1, so that a row's rarest word would drown all others. Here both end at 1.
+    by about 1, so that a row's rarest word would dominate. Here both get the maximum 1.
     """
-    scaler = MaxAbsScaler().fit(csr)  # passes over NaN
+    scaler = MaxAbsScaler().fit(csr)  # ignores NaN
     empty = ~(scaler.max_abs_ > 0)
     if empty.all():
         raise ValueError(
             f"Modality '{name}' holds nothing but zeros, so it cannot tell samples apart. Leave "
             "it out, or check how it was made."
         )
-    # No warning: on a part of the rows, some words of a vocabulary are always missing.
+    # No warning: a part of the rows rarely contains all words of a vocabulary.
     scaler.scale_[empty] = np.inf
     return scaler
 
 
 def prepare_rows(name, array, scaler, out=None):
-    """Standardise rows in float64 and return them as float32, absent rows as zeros.
+    """Standardise rows in float64 and return them as float32, missing rows as zeros.
 
     Parameters
     ----------
     name : str
-        Of the modality, for the error.
+        Name of the modality, for the error.
     array : array of shape (n_samples, ...)
         Rows of one modality.
     scaler : StandardScaler, WhiteningScaler or None
         None leaves the values as they are.
     out : ndarray of shape (n_samples, n_features), default=None
-        Where to write.
+        Array to write to.
 
     Returns
     -------
@@ -149,12 +149,12 @@ def prepare_rows(name, array, scaler, out=None):
 
 
 def prepare_sparse(name, csr, scaler):
-    """Scale sparse rows in float64 and return them as float32, absent rows as zeros.
+    """Scale sparse rows in float64 and return them as float32, missing rows as zeros.
 
     Parameters
     ----------
     name : str
-        Of the modality, for the error.
+        Name of the modality, for the error.
     csr : csr_array or csr_matrix of shape (n_samples, n_features)
         Rows of one modality.
     scaler : MaxAbsScaler or None
@@ -194,7 +194,7 @@ def _flat64(rows):
 
 # scikit-learn has no types, so mypy does not know the keyword.
 class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    r"""Standardise features, then make them uncorrelated, as far as the rows can tell.
+    r"""Standardise features, then make them uncorrelated, as far as the rows determine it.
 
     With the correlation matrix S of n rows of p features, shrunk by the oracle approximating rule
     towards a multiple of the identity,
@@ -204,7 +204,7 @@ class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: igno
     standardised rows are multiplied by :math:`C^{-1/2}`. With few rows, or features that are
     hardly correlated, :math:`\rho` is near 1 and little changes; with many rows the features
     become uncorrelated with unit variance. Of all whitening matrices, the symmetric one keeps
-    each feature closest to what it was.
+    each feature closest to the original.
 
     Attributes
     ----------
@@ -252,7 +252,7 @@ class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: igno
         size = trace / width
         shrunk = (1 - self.shrinkage_) * covariance + self.shrinkage_ * size * np.eye(width)
         variances, axes = np.linalg.eigh(shrunk)
-        # Rounding may leave directions without variance a tiny or negative one: they stay flat.
+        # Rounding may give directions without variance a tiny or negative one: they become zero.
         floor = variances[-1] * width * np.finfo(float).eps
         weights = np.where(variances > floor, np.maximum(variances, floor) ** -0.5, 0.0)
         self.whitening_ = axes * weights @ axes.T
@@ -277,7 +277,7 @@ class WhiteningScaler(StandardScaler, auto_wrap_output_keys=None):  # type: igno
 
 
 def shrinkage_of(squares, trace, width, n_rows):
-    r"""The oracle approximating rule, from the traces of S and of S squared.
+    r"""Return the oracle approximating shrinkage, from the traces of S and of S squared.
 
     .. math:: \rho = \frac{\alpha + \mu^2}{(n + 1)(\alpha - \mu^2 / p)},
        \quad \alpha = \frac{\operatorname{tr} S^2}{p^2}, \mu = \frac{\operatorname{tr} S}{p}
@@ -299,32 +299,32 @@ def shrinkage_of(squares, trace, width, n_rows):
         Between 0 and 1.
     """
     alpha, mu = squares / width**2, trace / width
-    spread = (n_rows + 1) * (alpha - mu**2 / width)
+    denominator = (n_rows + 1) * (alpha - mu**2 / width)
     # At least 0, but rounding may leave a tiny negative number where features are uncorrelated.
-    return 1.0 if spread <= 0 else float(min((alpha + mu**2) / spread, 1.0))
+    return 1.0 if denominator <= 0 else float(min((alpha + mu**2) / denominator, 1.0))
 
 
-# Sums are added in an order that depends on the number of threads.
+# The order of the BLAS's sums depends on the number of threads.
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def generalized_cca(views, present, n_components):
-    r"""Linear maps to the variables that the modalities have most in common.
+def generalized_cca(arrays, present, n_components):
+    r"""Fit linear maps to the variables that the modalities have most in common.
 
     With the centred rows X_m of each modality, their covariances :math:`C_m`, shrunk towards a
-    multiple of the identity, the projectors :math:`P_m = X_m C_m^{-1} X_m' / n_m`, filled up with
-    zeros where the modality is absent, and the numbers of modalities
+    multiple of the identity, the projectors :math:`P_m = X_m C_m^{-1} X_m' / n_m`, padded with
+    zeros where the modality is missing, and the numbers of modalities
     :math:`D = \operatorname{diag}(c_1, \dots, c_n)` of the samples, these are
 
     .. math:: \max_G \operatorname{tr} G' \Bigl(\sum_m P_m - I\Bigr) G
         \quad \text{subject to} \quad G' (D - I) G = I, \qquad W_m = C_m^{-1} X_m' G / n_m.
 
-    The value that a variable attains is the mean correlation of pairs of modalities in it, but for
-    the shrinkage: 1 if all of them know it, 0 if only one does. Where all modalities are present,
-    the variables are those of Kettenring's MAXVAR. Columns of W_m are multiplied by the value, so
-    that what no two modalities can see has no weight in a cosine.
+    The value that a variable attains is the mean correlation of pairs of modalities in it, except
+    for the shrinkage: 1 if all of them determine it, 0 if only one does. Where all modalities are
+    present, the variables are those of Kettenring's MAXVAR. Columns of W_m are multiplied by the
+    value, so that what no two modalities share has no weight in a cosine.
 
     Parameters
     ----------
-    views : list of ndarray or csr_array of shape (n_present_m, n_features_m)
+    arrays : list of ndarray or csr_array of shape (n_present_m, n_features_m)
         Rows of every modality, of the samples that have it.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality, each at least two.
@@ -338,7 +338,7 @@ def generalized_cca(views, present, n_components):
     means : list of ndarray of shape (n_features_m,)
         Mean of the rows of each modality, to be subtracted first.
     agreement : ndarray of shape (n_components,)
-        What each variable attains, largest first.
+        Value of each variable, largest first.
 
     References
     ----------
@@ -347,8 +347,8 @@ def generalized_cca(views, present, n_components):
     scale = (present.sum(axis=1) - 1.0) ** -0.5
     total = -np.diag(scale**2)
     solvers = []
-    for view, has in zip(views, present.T, strict=True):
-        solver = _Projector(view)
+    for array, has in zip(arrays, present.T, strict=True):
+        solver = _Projector(array)
         total[np.ix_(has, has)] += scale[has, None] * solver.projector() * scale[has]
         solvers.append(solver)
     # All of them: LAPACK's search for the largest ones loses some of those that are equal.
@@ -356,7 +356,7 @@ def generalized_cca(views, present, n_components):
     agreement = values[::-1][:n_components].clip(0)
     agreement[agreement < 1e-8] = 0
     axes = axes[:, ::-1][:, :n_components]  # (n_samples, up to n_components)
-    # Both signs are right: the largest entry is positive, whatever the units of the features are.
+    # The sign is free: the largest entry is made positive, whatever the units of the features.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     variables = scale[:, None] * axes * agreement
     padding = (0, n_components - len(agreement))
@@ -373,7 +373,7 @@ class _Projector:
     Parameters
     ----------
     rows : ndarray or csr_array of shape (n_rows, n_features)
-        Sparse rows that are wide are never made dense.
+        Wide sparse rows are never made dense.
     """
 
     def __init__(self, rows):
@@ -391,8 +391,8 @@ class _Projector:
             self.gram = self.rows @ self.rows.T if self.is_wide else self.rows.T @ self.rows
         # The Gram matrices of both sides have the same trace and the same sum of squares.
         squares, trace = np.sum(self.gram**2) / n_rows**2, np.trace(self.gram) / n_rows
-        # Of white features the rule keeps nothing, so at most half is shrunk away; and rows of a
-        # low rank need a little.
+        # For white features the rule shrinks everything, so it is bounded by one half; rows of low
+        # rank need a little shrinkage.
         rho = min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
         ridge = rho * n_rows * trace / width or 1.0
         # n C, on either side.

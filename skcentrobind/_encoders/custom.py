@@ -1,4 +1,4 @@
-"""Encoders that are modules of the user's own."""
+"""Encoders that wrap a user's own module."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from skcentrobind._ops import unit_rows
 class CustomEncoder(nn.Module):
     """A user's own module, with a linear projection where its output has another width.
 
-    Missing rows never reach it, so that layers which look at a whole batch, such as batch
-    normalisation, see real data only. Layers without a parameter that learns stay in evaluation
+    Missing rows never reach it, so that statistics over a batch, such as those of batch
+    normalisation, use real data only. Layers without a parameter that learns stay in evaluation
     mode: a frozen backbone is the same function in training and afterwards.
     """
 

@@ -22,13 +22,12 @@ from skcentrobind._ops import product, unit_rows
 # The eigenvectors of this many rows take two seconds, dense rows of this many values 64 MB.
 _MAX_ROWS, _MAX_VALUES = 2_000, 2**23
 
-# What remains of the random draw in components that the rows do not determine. At zero they would
-# stay there for ever, since their gradient is zero, too; at full length they would drown the others
-# in the cosine.
+# Scale of the random draw in components that the rows do not determine. At zero they would never
+# move, since their gradient is zero, too; at full scale they would dominate the cosine.
 _RANDOM_SHARE = 0.03
 
-# The number of BLAS threads is one of the process: fits in several threads, each of which limits
-# and restores it, would undo each other's limit.
+# The number of BLAS threads is global to the process: fits in several threads, each of which
+# limits and restores it, would undo one another's limit.
 _ALONE = threading.Lock()
 
 
@@ -47,7 +46,7 @@ class Bank(nn.Module):
     standardizes : bool
         Whether rows are standardised before they are encoded.
     keeps_width : bool
-        Whether embeddings are as wide as the rows, so that there is no room for a second head.
+        Whether embeddings are as wide as the rows, which excludes a second head.
     has_linear_part : bool
         Whether `start_linear_part` can set columns of a linear map.
     product_dtype : torch.dtype or None
@@ -125,7 +124,7 @@ class Residual(Bank):
         n_first = self.n_hidden + (n_components if self.has_linear_part else 0)
         n_members = len(self.members)
 
-        # The first layers of all members stand below one another; their columns are the hidden
+        # The first layers of all members are stacked along the rows; their columns are the hidden
         # units, then the linear part, so that one product per member yields both.
         first = [uniform((d, n_first), d, generator) for d in n_features]
         bias = [uniform((1, n_first), d, generator) for d in n_features]
@@ -137,7 +136,7 @@ class Residual(Bank):
             weight = uniform((n_members, fan_in, fan_out), fan_in, generator)
             bias = uniform((n_members, 1, fan_out), fan_in, generator)
             if self.starts_linear and i == len(sizes) - 2:
-                # It begins as a linear map and adds only what helps.
+                # The encoder starts as a linear map.
                 weight, bias = weight.zero_(), bias.zero_()
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(bias))
@@ -171,7 +170,7 @@ class Residual(Bank):
 
     def _first_layer(self, x, widths, weight, bias):
         if isinstance(x, SparseRows):
-            # Sums over sparse rows have few terms and wait for memory: low precision gains nothing.
+            # Sums over sparse rows are short and bound by memory: low precision gains nothing.
             return (x.product(weight) + bias).to(self.product_dtype or weight.dtype)
         if self.product_dtype is not None:
             x, weight, bias = self._low(x), self._low(weight), self._bias(bias, len(x))
@@ -202,7 +201,7 @@ class Residual(Bank):
         bias : ndarray of shape (n_columns,)
             Their constants.
         share : ndarray of shape (n_columns,)
-            How much of the old weights is added to each.
+            Share of the old weights that is kept in each.
         """
         columns = slice(self.n_hidden, self.n_hidden + len(bias))
         old = self.first_weight.split(self.n_features)[k][:, columns]
@@ -264,7 +263,7 @@ class Identity(Bank):
         return x
 
 
-#: Names that the parameter `encoder` understands, one row per kind of encoder.
+#: Names that the parameter `encoder` accepts, one row per kind of encoder.
 ENCODERS = {
     "residual": Residual,
     "mlp": Perceptron,
@@ -287,9 +286,9 @@ class ModalityEncoder(nn.Module):
     position : int
         Its position among the members of the group.
     heads : tuple of slice, default=()
-        Which columns make up each head to return, side by side; empty if there is one head.
+        Columns of each head to return, concatenated; empty if there is one head.
     row_shape : tuple of int, default=None
-        Shape of one row, by which a single row is told from a batch; None takes batches only.
+        Shape of one row, to distinguish a single row from a batch; None accepts batches only.
     """
 
     def __init__(self, group, position, heads=(), row_shape=None):
@@ -313,7 +312,7 @@ def cut_heads(z, heads):
 
 
 def uniform(shape, fan_in, generator):
-    """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the law of torch's linear layers."""
+    """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of torch's linear layers."""
     bound = 1 / math.sqrt(fan_in)
     return torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
 
@@ -330,31 +329,31 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
     rows : ndarray of int or None
-        Those of X that may be looked at, None for all.
+        Rows of X to use, None for all.
     scalers : list of scaler or None
         How each modality is standardised.
     n_components : int
         Width of the shared space; the columns of a second head stay as they are.
     seed : int
-        Chooses the rows, where there are more than are needed.
+        Seed of the choice of rows, if there are more than needed.
 
     Returns
     -------
     is_warm : bool
-        Whether all modalities that learn start there. None does if fewer than two have encoders
+        Whether all modalities that learn start so. None does if fewer than two have encoders
         with a linear part and samples in common.
     """
-    places = {
+    group_of = {
         m: (group, k)
         for group in groups
         if getattr(group, "has_linear_part", False)
         for k, m in enumerate(group.members)
     }
     rows = np.arange(len(present)) if rows is None else rows
-    _, rows = _sharing(list(places), rows, present)
-    rows = _some(rows, [X.arrays[m] for m in places], seed)
-    # Some of the rows may not hold enough of a rare modality.
-    members, rows = _sharing(list(places), rows, present)
+    _, rows = _sharing(list(group_of), rows, present)
+    rows = _some(rows, [X.arrays[m] for m in group_of], seed)
+    # The chosen rows may contain too few of a rare modality.
+    members, rows = _sharing(list(group_of), rows, present)
     if not members:
         return False
     has = present[np.ix_(rows, members)]
@@ -367,10 +366,10 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
     share = np.where(agreement > 0, 0.0, _RANDOM_SHARE)
     for m, weight, mean in zip(members, weights, means, strict=True):
         # The optimiser's steps have a fixed length: weights as large as those of a random start
-        # let them mean the same. The embedding has unit length whatever the scale.
+        # keep their relative size. The embedding has unit length whatever the scale.
         size = np.sqrt(3 * len(weight) * np.mean(weight**2))
         if size:
-            group, k = places[m]
+            group, k = group_of[m]
             group.start_linear_part(k, weight / size, -mean @ weight / size, share)
     learning = [m for g in groups if any(True for _ in g.parameters()) for m in g.members]
     return len(members) == len(learning)
@@ -387,7 +386,7 @@ def _sharing(members, rows, present):
 
 
 def _some(rows, arrays, seed):
-    """Return as many of the rows as are worth the time and memory, in order."""
+    """Return some of the rows, in order, to bound time and memory."""
     width = sum(math.prod(array.shape[1:]) for array in arrays if not sparse.issparse(array))
     n_rows = min(_MAX_ROWS, max(2, _MAX_VALUES // max(1, width)))
     if n_rows >= len(rows):

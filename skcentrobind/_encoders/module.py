@@ -1,4 +1,4 @@
-"""What is trained: encoders, run on a batch and on its augmented copy.
+"""The module to train: encoders, applied to a batch and to its augmented copy.
 
 An augmentation maps a batch of rows to random copies of them, from which the anchor is computed. It
 gets `x` of shape (batch, ...), in which missing rows are zero, `strength`, `spread` (standard
@@ -47,17 +47,17 @@ def zero(x, strength, spread, mask, generator):
 def marginal(x, strength, spread, mask, generator):
     """Replace each entry, with probability `strength`, by another sample's (as SCARF does).
 
-    Samples without the modality are no source of values.
+    Values come only from samples that have the modality.
     """
     flat = x.reshape(len(x), -1)
     if mask is None:
         source = torch.randint(len(x), flat.shape, generator=generator, device=x.device)
     else:
-        donors = torch.nonzero(mask)[:, 0]
-        if len(donors) == 0:
+        candidates = torch.nonzero(mask)[:, 0]
+        if len(candidates) == 0:
             return x
-        draw = torch.randint(len(donors), flat.shape, generator=generator, device=x.device)
-        source = donors[draw]
+        draw = torch.randint(len(candidates), flat.shape, generator=generator, device=x.device)
+        source = candidates[draw]
     swap = torch.rand(flat.shape, generator=generator, device=x.device) < strength
     return torch.where(swap, flat.gather(0, source), flat).view(x.shape)
 
@@ -94,8 +94,8 @@ class Augmentation(NamedTuple):
     is_probability: bool
 
 
-#: Names that the parameter `augmentation` understands, one row each. There is no sparse "marginal":
-#: nearly all values of a feature are zero, so that it would be "mask" with stray entries.
+#: Names that the parameter `augmentation` accepts, one row each. There is no sparse "marginal":
+#: nearly all values of a feature are zero, so it would be "mask" plus a few random entries.
 AUGMENTATIONS = {
     "gaussian": Augmentation(gaussian, multiplicative, is_probability=False),
     "mask": Augmentation(zero, sparse_zero, is_probability=True),
@@ -104,7 +104,7 @@ AUGMENTATIONS = {
 
 
 def augmentation_of(spec, name, is_sparse):
-    """Return the function that a name or a user's callable stands for, None for none.
+    """Return the function of a name or of a user's callable; None stays None.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Augmenter:
     augment : callable or None
         The augmentation; None for x' = x.
     strength : float
-        Its strength.
+        Strength of the augmentation.
     spread : Tensor or None
         Standard deviation of every feature of the input; None where it is 1.
     widths : list of int
@@ -208,7 +208,7 @@ class Source(NamedTuple):
     scaler : scaler or None
         How they are scaled.
     device : str
-        Where torch computes.
+        Device to compute on.
     """
 
     name: str
@@ -264,7 +264,7 @@ class BindModule(nn.Module):
         """Return tensors of frozen modalities that an optimiser step would move.
 
         Weight decay and momentum move weights without a gradient, too. Groups that are frozen as a
-        whole have no gradient, so that the optimiser passes over them.
+        whole have no gradient, so that the optimiser skips them.
 
         Parameters
         ----------
@@ -277,10 +277,10 @@ class BindModule(nn.Module):
             Without history; those of members of banks share memory with the bank.
         """
         frozen = set(self.frozen)
-        places = [self.group_of(m) for m in sorted(modalities)]
+        encoders = [self.group_of(m) for m in sorted(modalities)]
         return [
             tensor.detach()
-            for group, k in places
+            for group, k in encoders
             if not set(group.members) <= frozen
             for tensor in group.member_parameters(k)
         ]
@@ -294,13 +294,13 @@ class BindModule(nn.Module):
         m : int
             Position of the modality.
         source : Source
-            Where its rows come from.
+            All of its rows.
         rows : ndarray of int
             Which of them to encode.
         out : ndarray of shape (n_rows, width)
-            Where to write, row k of the modality to row k - start.
+            Array to write to, row k of the modality to row k - start.
         start : int, default=0
-            The modality's row that belongs to the first one of `out`.
+            Row of the modality that is written to the first row of `out`.
         heads : tuple of slice, default=()
             See `ModalityEncoder`.
         """
@@ -386,7 +386,7 @@ def make_groups(plan, probe):
     Parameters
     ----------
     plan : Plan
-        Its `modalities` say which encoders there are.
+        Its `modalities` define the encoders.
     probe : callable
         `probe(m)` returns a few prepared rows of modality m, to try a user's module on.
 
@@ -399,7 +399,7 @@ def make_groups(plan, probe):
     width = plan.n_components + plan.n_specific_components
     groups, banks = [], {}
     is_custom = [not isinstance(spec.encoder, str) for spec in plan.modalities]
-    # A user's factory may draw weights from torch's global generator: lend it a seeded one.
+    # A user's factory may draw weights from torch's global generator: seed it meanwhile.
     with torch.random.fork_rng(devices=[]) if any(is_custom) else contextlib.nullcontext():
         if any(is_custom):
             torch.random.default_generator.manual_seed(plan.seed)
@@ -428,8 +428,8 @@ def make_groups(plan, probe):
 def _group_key(spec):
     """Return what modalities of one bank have in common.
 
-    What is augmented differently or learns at another rate stays apart; a user's augmentation
-    gets one modality at a time, and sparse rows form a group of their own.
+    Another augmentation or learning rate needs another group; a user's augmentation gets one
+    modality at a time, and sparse rows form a group of their own.
     """
     is_alone = spec.is_sparse or callable(spec.augmentation)
     augmentation = (spec.name,) if is_alone else spec.augmentation
@@ -437,12 +437,12 @@ def _group_key(spec):
 
 
 def assemble(plan, groups, spreads):
-    """Put encoders and augmentation together, on the device.
+    """Combine encoders and augmentation on the device.
 
     Parameters
     ----------
     plan : Plan
-        Says how each modality is augmented.
+        Defines how each modality is augmented.
     groups : ModuleList
         The encoders.
     spreads : list of Tensor or None
@@ -474,16 +474,16 @@ def prepared_batch(names, arrays, scalers, device):
     names : list of str
         Members of the group.
     arrays : list of array of shape (n_samples, ...)
-        Their rows. A sparse one is alone.
+        Their rows. A sparse member has no others beside it.
     scalers : list of scaler or None
         See `prepare_rows` and `prepare_sparse`.
     device : str
-        Where the input goes.
+        Device of the input.
 
     Returns
     -------
     x : Tensor or SparseRows of shape (n_samples, ...)
-        A single member keeps its shape; several stand side by side.
+        A single member keeps its shape; several are concatenated.
     """
     first = arrays[0]
     if sparse.issparse(first):

@@ -1,4 +1,4 @@
-"""A batch of sparse rows, and the two products that a first layer needs of it."""
+"""A batch of sparse rows, and the two products that a first layer needs."""
 
 import torch
 from torch.nn.functional import embedding_bag, pad
@@ -14,7 +14,7 @@ class SparseRows:
     Parameters
     ----------
     offsets : Tensor of int64 of shape (n_rows + 1,)
-        Entries of row i stand from ``offsets[i]`` to ``offsets[i + 1]``.
+        Row i has the entries from ``offsets[i]`` to ``offsets[i + 1]``.
     columns : Tensor of int64 of shape (n_entries,)
         Column of each entry.
     values : Tensor of float32 of shape (n_entries,)
@@ -50,20 +50,20 @@ class SparseRows:
         return self
 
     def row_of_entry(self):
-        """Row of each entry, a Tensor of int64 of shape (n_entries,)."""
+        """Return the row of each entry, a Tensor of int64 of shape (n_entries,)."""
         rows = torch.arange(len(self), device=self.offsets.device)
         return rows.repeat_interleave(self.offsets.diff())
 
     def with_values(self, values):
-        """Return rows with other values at the same places."""
+        """Return rows with other values at the same positions."""
         return SparseRows(self.offsets, self.columns, values, self.width)
 
     def index_select(self, dim, rows):
         """Return some rows, in the given order."""
         counts = self.offsets.diff()[rows]
         offsets = pad(counts.cumsum(0), (1, 0))
-        # Entry j of output row r is entry j of its source: the place in the output, moved by the
-        # distance between the starts of the two rows.
+        # Entry j of output row r is entry j of its source: the position in the output, shifted by
+        # the distance between the starts of the two rows.
         shift = (self.offsets[rows] - offsets[:-1]).repeat_interleave(counts)
         entries = torch.arange(len(shift), device=shift.device) + shift
         return SparseRows(offsets, self.columns[entries], self.values[entries], self.width)
@@ -115,7 +115,7 @@ def to_dense(x):
 
 
 def stack_rows(first, second):
-    """Put the rows of one batch above those of another; sparse only if both are."""
+    """Concatenate the rows of two batches; sparse only if both are."""
     if not (isinstance(first, SparseRows) and isinstance(second, SparseRows)):
         return torch.cat([to_dense(first), to_dense(second)])
     offsets = torch.cat([first.offsets, second.offsets[1:] + first.offsets[-1]])

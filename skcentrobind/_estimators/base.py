@@ -1,4 +1,4 @@
-"""What all binding transformers share: parameters, fit, partial_fit and score."""
+"""The common part of all binding transformers: parameters, fit, partial_fit and score."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ class BaseBindTransformer(FittedSpace):
         Raises
         ------
         ValueError
-            If a parameter or the data are unusable, or the loss diverges.
+            If a parameter or the data are invalid, or the loss diverges.
         TypeError
-            If a modality has a type that cannot be used.
+            If a modality has an unsupported type.
         """
         net, data, is_warm = self._start(X, bool(self.early_stopping), self.pretrain_epochs)
         epochs = self.max_epochs
@@ -127,9 +127,9 @@ class BaseBindTransformer(FittedSpace):
         """Continue the training for one epoch over X, at a constant learning rate.
 
         The first call fixes the modalities, their standardisation and the initial weights, as
-        `fit` does; later calls and calls after `fit` continue with what is there. `max_epochs`
+        `fit` does; later calls and calls after `fit` continue from that state. `max_epochs`
         calls with the same X give the same numbers as one `fit` without pre-training and early
-        stopping, neither of which takes place here.
+        stopping, which `partial_fit` does not use.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class BaseBindTransformer(FittedSpace):
         Parameters
         ----------
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            Two samples or more.
+            At least two samples.
         y : None
             Ignored.
 
@@ -177,9 +177,9 @@ class BaseBindTransformer(FittedSpace):
         return mean_reciprocal_rank([z_augmented[0], z[0]])
 
     def _start(self, X, early_stopping, pretrain_epochs):
-        """Check everything and build what is trained; return it, its data, and whether it is warm.
+        """Check everything and build the net; return it, its data, and whether its start is warm.
 
-        Nothing is kept before all of it is there.
+        `net_`, which marks the estimator as fitted, is set only after the training.
         """
         self._check_parameters()
         vars(self).pop("net_", None)
@@ -222,7 +222,7 @@ class BaseBindTransformer(FittedSpace):
         return self
 
     def _restore(self, stored, device):
-        """Take over what a file holds of a fitted estimator with these parameters."""
+        """Restore the fitted state from a file that was saved with these parameters."""
         self._check_parameters()
         schema = stored.schema()
         plan = stored.plan(vars(self), schema, device)
@@ -238,7 +238,7 @@ class BaseBindTransformer(FittedSpace):
         self._schema, self._plan, self.scalers_, self.net_ = schema, plan, scalers, net
 
     def _check_parameters(self):
-        """Raise one ValueError that lists every parameter with an unusable value."""
+        """Raise one ValueError that lists every parameter with an invalid value."""
         faults = [
             f"{name}={value!r}, expected {self._rules[name].expected}"
             for name, value in self.get_params(deep=False).items()

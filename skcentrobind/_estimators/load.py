@@ -6,7 +6,7 @@ from skcentrobind._ops import resolve_device
 from skcentrobind._persistence.safetensors import Stored, from_plain_items, read
 from skcentrobind._public import __version__, estimator_classes
 
-# What a header or tensors that do not belong together can raise, from here down to torch.
+# Errors that a header and tensors that do not match can raise, here or in torch.
 _FAULTS = (
     ValueError,
     TypeError,
@@ -31,13 +31,13 @@ def load(path, *, device=None, **code):
     path : str or path-like
         The file.
     device : str, default=None
-        Where torch shall compute; it becomes the parameter `device`. None keeps the saved
-        parameter and computes on the CPU, with a warning, if that device is not here.
+        Device to compute on; it becomes the parameter `device`. None keeps the saved
+        parameter and computes on the CPU, with a warning, if that device is not available.
     **code : object
         Parameters whose values are code of your own, which a file of data cannot hold: modules or
         factories in `encoder`, callables in `augmentation`, anchor classes of your own in
         `aggregator`, `callbacks`. Pass what was passed to the constructor; the trained weights
-        come from the file. Callbacks start anew.
+        come from the file. Callbacks start afresh.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def load(path, *, device=None, **code):
     if header["class"] not in classes:
         raise ValueError(
             f"{str(path)!r} holds a {header['class']!r}, which skcentrobind {__version__} does not "
-            f"know; it loads {', '.join(classes)}."
+            f"support; it loads {', '.join(classes)}."
         )
     cls = classes[header["class"]]
     _check_code(path, header["params"], code)
@@ -107,16 +107,16 @@ def _check_code(path, params, code):
     missing = [name for name in needed if name not in code]
     if missing:
         holds = ", ".join(f"{name} (holding a {needed[name]})" for name in missing)
-        asked = ", ".join(f"{name}=..." for name in missing)
+        arguments = ", ".join(f"{name}=..." for name in missing)
         raise ValueError(
             f"{str(path)!r} was saved with code in {holds}, which a file of data cannot keep: pass "
-            f"it again, load(path, {asked}), or use joblib, which keeps it."
+            f"it again, load(path, {arguments}), or use joblib, which keeps it."
         )
-    unasked = [name for name in code if name not in needed]
-    if unasked:
+    unexpected = [name for name in code if name not in needed]
+    if unexpected:
         raise TypeError(
             f"load() takes only parameters that the file could not hold, {list(needed)}, got "
-            f"{unasked}; change others with set_params once it is loaded."
+            f"{unexpected}; change others with set_params once it is loaded."
         )
 
 
@@ -126,8 +126,8 @@ def _device_here(device):
         return resolve_device(device)
     except ValueError:
         warnings.warn(
-            f"It was saved with device={str(device)!r}, which is not here: it computes on the CPU. "
-            "load(path, device='auto') takes what is there.",
+            f"It was saved with device={str(device)!r}, which is not available: it computes on "
+            "the CPU. load(path, device='auto') chooses an available device.",
             UserWarning,
             stacklevel=3,
         )

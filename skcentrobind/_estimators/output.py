@@ -1,4 +1,4 @@
-"""How the embeddings of all modalities become one array, and what its columns are called."""
+"""One array from the embeddings of all modalities, and the names of its columns."""
 
 import numpy as np
 
@@ -51,13 +51,13 @@ def n_columns(n_modalities, n_components, n_specific, output):
 
 
 def join(blocks, n_components, present, output):
-    """Put the embeddings of all modalities side by side, or take their mean.
+    """Concatenate the embeddings of all modalities, or take their mean.
 
     Parameters
     ----------
     blocks : ndarray of shape (n_modalities, n_samples, width)
-        Embeddings, zero where missing, which is overwritten; for "all" those of the second head
-        behind them.
+        Embeddings, zero where missing, which is overwritten; for "all" followed by those of the
+        second head.
     n_components : int
         Width of the first head.
     present : ndarray of bool of shape (n_samples, n_modalities)

@@ -19,14 +19,14 @@ _REAL: Any = Real
 
 
 class Rule(NamedTuple):
-    """What a parameter may be.
+    """Valid values of a parameter.
 
     Attributes
     ----------
     test : callable
-        `test(value)` says whether the value can be used.
+        `test(value)` returns whether the value is valid.
     expected : str
-        What can, for the error.
+        The valid values, for the error.
     """
 
     test: Callable[[Any], bool]
@@ -47,7 +47,7 @@ def integer(least: int, *words: str) -> Rule:
 
 
 def number(above: float, expected: str, below: float = math.inf, reached: bool = False) -> Rule:
-    """Return the rule of a finite number above a bound, or from it on if it may be `reached`."""
+    """Return the rule of a finite number above a bound, or equal to it if `reached`."""
     return Rule(
         lambda v: (
             isinstance(v, _REAL)
@@ -72,7 +72,7 @@ def one_or_each(rule: Rule) -> Rule:
             if isinstance(v, list | tuple | dict)
             else rule.test(v)
         ),
-        f"{rule.expected}, or a list or dict of these, one for each modality",
+        f"{rule.expected}, or a list or dict of these, one per modality",
     )
 
 

@@ -1,6 +1,8 @@
-"""A fitted space: embeddings of samples, what was learned, and files of it."""
+"""The fitted half of the estimators: embeddings, fitted attributes and files."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -27,14 +29,14 @@ _TRANSFORM_ROWS = 8192
 
 
 class FittedSpace(TransformerMixin, BaseEstimator):
-    """Base class of whatever has learned encoders into one space.
+    """Base class of estimators that have learned encoders into one shared space.
 
     `fit` of a subclass sets `_schema`, the form of the data, `_plan`, the resolved parameters,
     `scalers_` and, last, `net_`, the trained net.
     """
 
-    # Not metadata that a pipeline could be asked to pass on.
-    __metadata_request__transform = {"out": UNUSED}
+    # `out` is not metadata that a pipeline passes on.
+    __metadata_request__transform: ClassVar = {"out": UNUSED}
 
     def transform(self, X, out=None):
         """Embed samples as one array.
@@ -43,15 +45,15 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         ----------
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             Modalities as in `fit`. An item of a list or dict may be None, and a row NaN, where
-            samples lack the modality; their block is then the mean of the modalities present.
+            the modality is missing; its block is then the mean of the modalities present.
         out : ndarray of shape of `Z`, default=None
-            Where to write, for example a memory map; a new array of float32 if None. Its numbers
-            may be of any floating-point type.
+            Array to write to, for example a memory map; a new float32 array if None. Any
+            floating-point type is accepted.
 
         Returns
         -------
         Z : ndarray of float32 of shape (n_samples, n_modalities * n_components)
-            Embeddings side by side, unless `output` says otherwise; the columns are those of
+            Concatenated embeddings, unless `output` says otherwise; the columns are those of
             `get_feature_names_out`.
         """
         checked_X, present = self._read(X)
@@ -118,8 +120,8 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         modality : str or int
             Its name or position.
         out : ndarray of shape (n_samples, n_components), default=None
-            Where to write, for example a memory map; a new array of float32 if None. Its numbers
-            may be of any floating-point type.
+            Array to write to, for example a memory map; a new float32 array if None. Any
+            floating-point type is accepted.
 
         Returns
         -------
@@ -268,7 +270,7 @@ class FittedSpace(TransformerMixin, BaseEstimator):
 
     @property
     def device_(self):
-        """Where torch computed."""
+        """Device of the training."""
         return self._learned("_plan").device
 
     @property
@@ -307,11 +309,11 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         return self.net_.history
 
     def __sklearn_is_fitted__(self):
-        """Return whether training has taken place."""
+        """Return whether the training has finished."""
         return hasattr(self, "net_")
 
     def __sklearn_tags__(self):
-        """Tell scikit-learn that embeddings are float32."""
+        """Return the tags: embeddings are float32."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
@@ -322,20 +324,20 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         """Write the fitted estimator to one safetensors file, which `skcentrobind.load` reads.
 
         Unlike a pickle the file holds data only: weights, scalers, the state from which
-        `partial_fit` continues, and parameters and names as JSON. Of parameters that are code of
-        your own (modules, factories, callables, callbacks, anchor classes) it keeps the trained
-        weights, and `load` takes the code again.
+        `partial_fit` continues, and parameters and names as JSON. If a parameter is code of your
+        own (modules, factories, callables, callbacks, anchor classes), the file keeps only its
+        trained weights: pass the code to `load` again.
 
         Parameters
         ----------
         path : str or path-like
-            The file, by custom with the ending ".safetensors". An existing file is replaced once
+            The file, usually with the ending ".safetensors". An existing file is replaced once
             the new one is complete.
 
         Raises
         ------
         TypeError
-            If the estimator is of a class that `load` does not know; joblib saves any.
+            If `load` does not support the class of the estimator; joblib saves any.
         ImportError
             If safetensors is not installed.
         """
@@ -407,7 +409,7 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         return super().__getstate__() | {"_skcentrobind_version": __version__}
 
     def __setstate__(self, state):
-        """Take a state of this version; the inner objects of others have another form."""
+        """Restore a state of this version; those of other versions have another form."""
         version = state.pop("_skcentrobind_version", "0.1")
         if version != __version__:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""One encoder as an ONNX graph, written node by node: it needs onnx alone and no exporter."""
+"""One encoder as an ONNX graph, written node by node: it needs only onnx and no exporter."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from skcentrobind._encoders.custom import CustomEncoder
 from skcentrobind._names import optional
 from skcentrobind._public import __version__
 
-# ReduceL2 takes its axes as an input from opset 18 on; runtimes know it since early 2023.
+# ReduceL2 takes its axes as an input from opset 18 on; runtimes support it since early 2023.
 _OPSET, _IR = 18, 8
 
 
@@ -88,7 +88,7 @@ def encoder_model(spec, group, k, scaler, n_components, dtype):
     if len(shape) > 1:
         x = graph.add("Reshape", x, np.array([-1, spec.n_features]))
     x = group.write(graph, _standardise(graph, x, scaler), k)
-    # A second head stands behind the first one.
+    # The columns of a second head follow those of the first.
     x = graph.add("Slice", x, np.array([0]), np.array([n_components]), np.array([1]))
     # As `_ops.unit_rows`: rows of zeros stay.
     norm = graph.add("ReduceL2", x, np.array([1]), keepdims=1)
@@ -99,10 +99,10 @@ def encoder_model(spec, group, k, scaler, n_components, dtype):
 
 
 def _standardise(graph, x, scaler):
-    """Centre and scale in float64, as `prepare_rows`, then go on in float32."""
+    """Standardise in float64, as `prepare_rows` does, then continue in float32."""
     if scaler is not None:
         x = graph.add("Cast", x, to=graph.onnx.TensorProto.DOUBLE)
-        # Sparse modalities have no mean taken off; the graph gets their rows densely.
+        # Sparse modalities are not centred; the graph takes their rows as dense ones.
         if hasattr(scaler, "mean_"):
             x = graph.add("Sub", x, scaler.mean_)
         x = graph.add("Div", x, scaler.scale_)

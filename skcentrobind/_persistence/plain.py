@@ -1,6 +1,6 @@
-"""Parameter values as JSON and back: data of a fixed set of types, and nothing that runs.
+"""Parameter values as JSON and back: data of a fixed set of types, and no code.
 
-A value that JSON does not know becomes `{"$kind": ...}`, a dict with that one key; the kinds are
+A value without a JSON type becomes `{"$kind": ...}`, a dict with that one key; the kinds are
 the keys of `_READERS`. Anchors are looked up among the public classes of `skcentrobind.anchors`.
 """
 
@@ -11,7 +11,7 @@ import torch
 
 from skcentrobind import anchors
 
-#: Public anchor classes by name; their settings are the attributes that their constructors name.
+#: Public anchor classes by name; their settings are the attributes that the constructor names.
 ANCHOR_CLASSES = {
     name: cls
     for name, cls in vars(anchors).items()
@@ -20,27 +20,27 @@ ANCHOR_CLASSES = {
 
 
 class NotPlain(TypeError):
-    """A value that is code, or that holds some."""
+    """A value that is code or contains code."""
 
 
 def to_plain(value):
-    """Turn a value into what `json.dumps` takes.
+    """Convert a value for `json.dumps`.
 
     Parameters
     ----------
     value : object
         None, a bool, number or string of Python or numpy, a list, tuple, dict, slice, numpy
-        array, torch device, RandomState or anchor of this package, nested as you like.
+        array, torch device, RandomState or anchor of this package, nested to any depth.
 
     Returns
     -------
     plain : object
-        What `from_plain` turns back.
+        The input of `from_plain`.
 
     Raises
     ------
     NotPlain
-        If it is, or holds, anything else; the message names its type.
+        If it is or contains anything else; the message names its type.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -73,12 +73,12 @@ def to_plain(value):
 
 
 def from_plain(plain):
-    """Turn the result of `to_plain` back; anything else is a ValueError.
+    """Convert the result of `to_plain` back; anything else is a ValueError.
 
     Parameters
     ----------
     plain : object
-        What came out of `json.loads`.
+        Output of `json.loads`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Fitted estimators in one safetensors file: tensors, and a header of JSON. Nothing in it can run.
+"""Fitted estimators in one safetensors file: tensors, and a header of JSON, but no code.
 
 The file holds what `fit` learned (schema, plan, weights, scalers) and the state from which
 `partial_fit` continues (moments of the optimiser, states of the generators, history). A net is
@@ -25,7 +25,7 @@ from skcentrobind._public import __version__
 from skcentrobind._training.net import BindNet
 from skcentrobind._training.plan import Plan
 
-#: Raised whenever older versions of the package would misread new files.
+#: Increased whenever older versions of the package would misread new files.
 FORMAT = 2
 
 #: Key of the header in the metadata of the file.
@@ -42,7 +42,7 @@ _HEADER = {
     "device": str,
     "history": list,
 }
-# Kind of scaler -> its arrays and their numbers of axes, each as long as there are features.
+# Kind of scaler -> its arrays and their numbers of axes, each of length n_features.
 _STANDARD = {"mean_": 1, "var_": 1, "scale_": 1}
 _SCALERS = {
     StandardScaler: _STANDARD,
@@ -53,7 +53,7 @@ _GENERATORS = ("order_generator_", "generator_")
 
 
 class Saved(NamedTuple):
-    """What a file holds of a fitted estimator.
+    """Contents of the file of a fitted estimator.
 
     Attributes
     ----------
@@ -86,14 +86,14 @@ class Saved(NamedTuple):
 
 
 def write(saved: Saved, path: str | os.PathLike) -> None:
-    """Write a fitted estimator to a file, all of it or nothing.
+    """Write a fitted estimator to a file, completely or not at all.
 
     Parameters
     ----------
     saved : Saved
         What to write.
     path : str or path-like
-        Where to; a file that is there is replaced once the new one is complete.
+        The file; an existing one is replaced once the new one is complete.
     """
     library = optional("safetensors.torch", "Saving", "save")
     header, tensors = _header(saved), _tensors(saved)
@@ -127,7 +127,7 @@ def _header(saved: Saved) -> dict[str, Any]:
 
 
 def _plain_or_code(value: Any) -> Any:
-    """Return a parameter as JSON or, where it holds code, what `load` has to be given."""
+    """Return a parameter as JSON or, where it holds code, what `load` needs."""
     try:
         return to_plain(value)
     except NotPlain as exc:
@@ -135,7 +135,7 @@ def _plain_or_code(value: Any) -> Any:
 
 
 def _plain_items(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was recorded of an epoch, without records of callbacks that JSON cannot hold."""
+    """Return the records of an epoch, without those of callbacks that JSON cannot hold."""
     items = {key: _plain_or_code(value) for key, value in epoch.items() if key != "batches"}
     return {k: v for k, v in items.items() if not (isinstance(v, dict) and "$code" in v)}
 
@@ -179,7 +179,7 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
     Returns
     -------
     header : dict
-        What JSON held.
+        Contents of the JSON header.
     tensors : dict of str to Tensor
         On the CPU.
 
@@ -197,8 +197,8 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except KeyError as exc:
         raise ValueError(
-            f"{str(path)!r} is a safetensors file, but not of an estimator: it lacks the metadata "
-            f"{KEY!r}. Only files of estimator.save(path) can be loaded."
+            f"{str(path)!r} is a safetensors file, but not of an estimator: the metadata "
+            f"{KEY!r} is missing. Only files of estimator.save(path) can be loaded."
         ) from exc
     except (library.SafetensorError, ValueError, RecursionError) as exc:
         raise ValueError(
@@ -218,12 +218,12 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
         header = _from_format_1(header)
     wrong = [key for key, kind in _HEADER.items() if not isinstance(header.get(key), kind)]
     if wrong:
-        raise ValueError(f"{str(path)!r} is damaged: its header lacks a usable {wrong[0]!r}.")
+        raise ValueError(f"{str(path)!r} is damaged: its header has no usable {wrong[0]!r}.")
     return header, tensors
 
 
 def _likely(start: bytes) -> str:
-    """Return a guess at a foreign file by its first bytes."""
+    """Return a hint at the kind of a foreign file, from its first bytes."""
     if start[:1] == b"\x80":
         return "; it looks like a pickle, which only joblib.load or pickle.load reads"
     if start[:2] == b"PK":
@@ -232,7 +232,7 @@ def _likely(start: bytes) -> str:
 
 
 def _from_format_1(header: dict[str, Any]) -> dict[str, Any]:
-    """Return the header of an older file in the present form; its plan has only what was stored."""
+    """Return the header of an older file in the current form; its plan has only what was stored."""
     fitted = header.get("fitted")
     if not isinstance(fitted, dict):
         return header
@@ -256,7 +256,7 @@ def _from_format_1(header: dict[str, Any]) -> dict[str, Any]:
 
 
 class Stored:
-    """The contents of a file, taken out piece by piece.
+    """The contents of a file, read piece by piece.
 
     Parameters
     ----------
@@ -314,12 +314,12 @@ class Stored:
         """Refuse a module whose groups are not those of the file."""
         if [list(group.members) for group in module.groups] != self.header["groups"]:
             raise ValueError(
-                "the encoders or augmentations group the modalities otherwise than those it was "
+                "the encoders or augmentations group the modalities differently from those it was "
                 "saved with"
             )
 
     def fill(self, net: BindNet) -> None:
-        """Give a net the weights and the state of its training; nothing must be left over."""
+        """Load weights and training state into a net; every tensor must be used."""
         net.module_.load_state_dict(self._below("module."))
         net.criterion_.load_state_dict(self._below("loss."))
         _fill_optimizer(net.optimizer_, self.header["rates"], self._below("optimizer."))
@@ -330,19 +330,19 @@ class Stored:
         if self.header["device"] == device_kind(net.device):
             net.generator_.set_state(states["generator_"])
         if self.tensors:
-            raise ValueError(f"it has tensors that nothing needs, such as {min(self.tensors)!r}")
+            raise ValueError(f"it has unused tensors, such as {min(self.tensors)!r}")
         history = [from_plain_items(epoch) | {"batches": []} for epoch in self.header["history"]]
         net.history.extend(history)
         net.module_.eval()
 
     def _below(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Take out the tensors whose names start with the prefix, and cut it off."""
+        """Remove and return the tensors whose names start with the prefix, without it."""
         names = [name for name in self.tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): self.tensors.pop(name) for name in names}
 
 
 def from_plain_items(items: dict) -> dict:
-    """Turn the values of a dict of JSON back."""
+    """Convert the values of a JSON object back."""
     return {key: from_plain(value) for key, value in items.items()}
 
 

@@ -1,1 +1,1 @@
-"""From parameters and data to a trained net; the only room that imports skorch."""
+"""From parameters and data to a trained net; the only folder that imports skorch."""

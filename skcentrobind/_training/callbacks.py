@@ -13,7 +13,7 @@ class StopIfDiverged(Callback):
     """End the training with an error once the loss is not a finite number."""
 
     def on_epoch_end(self, net, **kwargs):
-        """Look at the loss of the epoch."""
+        """Check the loss of the epoch."""
         loss = net.history[-1, "train_loss"]
         if not math.isfinite(loss):
             raise ValueError(
@@ -24,25 +24,25 @@ class StopIfDiverged(Callback):
 
 
 class ProgressBar(Callback):
-    """One bar over all epochs, with the latest loss behind it."""
+    """One bar over all epochs, which shows the latest loss."""
 
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
         self.bar_ = tqdm(total=net.epochs_, desc=net.phase, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
-        """Move it on."""
+        """Advance the bar."""
         self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.4f}", refresh=False)
         self.bar_.update()
 
     def on_train_end(self, net, **kwargs):
-        """Close it."""
+        """Close the bar."""
         self.bar_.close()
         del self.bar_
 
 
 class StopEarly(EarlyStopping):
-    """Restores, with the weights, what the loss had learned: temperatures, weights of an anchor."""
+    """Early stopping that also restores the loss: temperatures, weights of an anchor."""
 
     def on_epoch_end(self, net, **kwargs):
         """Keep the state of the loss of the best epoch."""
@@ -51,7 +51,7 @@ class StopEarly(EarlyStopping):
             self.best_loss_ = copy.deepcopy(net.criterion_.state_dict())
 
     def on_train_end(self, net, **kwargs):
-        """Go back to the best epoch, if there was one."""
+        """Restore the best epoch, if there was one."""
         super().on_train_end(net, **kwargs)
         if self.best_epoch_:
             net.criterion_.load_state_dict(vars(self).pop("best_loss_"))

@@ -1,10 +1,10 @@
 """Batches, and the skorch net that trains on them.
 
-Inputs are tensors on the training device. Sparse matrices, memory maps and what is too large to be
-copied stay where they are instead, and are prepared batch by batch, to the same numbers.
+Inputs are tensors on the training device. Sparse matrices, memory maps and data too large to copy
+are prepared batch by batch instead, with the same numbers.
 
-Of skorch's private parts `_default_callbacks` is replaced, since there is no public way to choose
-the default callbacks.
+Private part of skorch: `_default_callbacks` is replaced, since there is no public way to choose the
+default callbacks.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class BindData(Dataset):
     Parameters
     ----------
     inputs : list of Tensor or StreamedRows of shape (n_samples, ...)
-        Prepared rows on the device, or rows that become so; the modalities of a bank stand side
-        by side.
+        Prepared rows on the device, or rows that are prepared batch by batch; the modalities of a
+        bank are concatenated.
     mask : Tensor of bool of shape (n_samples, n_modalities) or None
         Which samples have which modality; None means that none is missing.
     """
@@ -77,9 +77,9 @@ class BindData(Dataset):
         groups : list of tuple of int
             Members of each group.
         device : str
-            Where the inputs go.
+            Device of the inputs.
         rows : ndarray of int of shape (n_rows,), default=None
-            Which rows of X to lay out; None for all.
+            Rows of X to use; None for all.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class BindData(Dataset):
 
 
 class EpochBatches:
-    """Batches of one epoch, all of equal size (give or take one row).
+    """Batches of one epoch, of equal size up to one row.
 
     A short last batch would have fewer negatives and a batch of one row none at all.
 
@@ -134,7 +134,7 @@ class EpochBatches:
 
     def __len__(self):
         n_samples = len(self.data)
-        # Two rows at least, even if one batch of three exceeds `batch_size` by one.
+        # At least two rows, even if one batch of three exceeds `batch_size` by one.
         return max(1, min(-(-n_samples // self.batch_size), n_samples // 2))
 
     def __iter__(self):
@@ -160,10 +160,10 @@ class BindNet(NeuralNet):
     seed : int
         Seed of the order of the rows, of the augmentation and of random anchors.
     phase : str
-        What the progress bar says.
+        Label of the progress bar.
     draws_globally : bool
         Whether the module holds a user's own layers, which may draw from torch's global
-        generator (dropout, say). It is then seeded for the time of the training.
+        generator (dropout, say). It is then seeded during the training.
     has_batch_callbacks : bool
         Whether there are callbacks that are called for every batch.
     **kwargs
@@ -203,7 +203,7 @@ class BindNet(NeuralNet):
         return self
 
     def get_dataset(self, X, y=None):
-        """Return the data, which are a dataset already."""
+        """Return the data, which are already a dataset."""
         return X
 
     def get_iterator(self, dataset, training=False):
@@ -228,7 +228,7 @@ class BindNet(NeuralNet):
         return self.criterion_(*y_pred, self.generator_)
 
     def on_epoch_begin(self, net, **kwargs):
-        """Open the epoch; the modes of layers are set here, once, not in every step."""
+        """Start the epoch; the modes of layers are set here, once, not in every step."""
         super().on_epoch_begin(net, **kwargs)
         self._set_training(True)
 
@@ -255,7 +255,7 @@ class BindNet(NeuralNet):
         y_pred = self.infer(batch[0])
         loss, frozen = self.criterion_.step(*y_pred, self.generator_)
         if not loss.requires_grad:
-            # All rows of the batch have the frozen anchor alone: there is nothing to learn.
+            # All rows of the batch have only the frozen anchor: there is nothing to learn.
             return {"loss": loss, "y_pred": y_pred}
         loss.backward()
         if self.has_batch_callbacks:
@@ -271,7 +271,7 @@ class BindNet(NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        """Loss and mean reciprocal rank of a batch of held-out rows."""
+        """Compute loss and mean reciprocal rank of a batch of held-out rows."""
         self._set_training(False)
         # The same noise in every epoch keeps the epochs comparable.
         generator = torch.Generator(self.device).manual_seed(self.seed)
@@ -311,7 +311,7 @@ class BindNet(NeuralNet):
         if not epochs:
             return self
         self.epochs_ = epochs
-        with self._lend_global_generator():
+        with self._seeded_global_generator():
             self.notify("on_train_begin", X=data, y=None)
             n_before = len(self.history)
             # Early stopping ends skorch's loop by an interrupt, as Ctrl-C does.
@@ -326,13 +326,13 @@ class BindNet(NeuralNet):
         return self
 
     def forget_held_out(self):
-        """Drop the rows of early stopping, which would be in every pickle, and what read them."""
+        """Drop the held-out rows, which would be in every pickle, and their callbacks."""
         self.train_split = None
         self.callbacks = [c for c in self.callbacks if not stops_early(c)]
         self.callbacks_ = [c for c in self.callbacks_ if not stops_early(c)]
 
     @contextlib.contextmanager
-    def _lend_global_generator(self):
+    def _seeded_global_generator(self):
         if not self.draws_globally:
             yield
             return
@@ -353,7 +353,7 @@ def build_net(
     data_valid: BindData | None = None,
     patience: int = 0,
 ) -> BindNet:
-    """Wire module, loss and optimiser into a net for the binding phase.
+    """Build the net of the binding phase from module, loss and optimiser.
 
     Parameters
     ----------
@@ -364,11 +364,11 @@ def build_net(
     loss : BaseLoss
         Complete.
     callbacks : list of skorch callbacks, default=None
-        The user's, which are copied.
+        The user's callbacks, which are copied.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
     data_valid : BindData, default=None
-        Rows that early stopping holds out.
+        Rows held out for early stopping.
     patience : int, default=0
         Epochs without improvement until it stops.
 
@@ -414,9 +414,9 @@ def pretrain(
     data : BindData
         The samples.
     epochs : int
-        How long.
+        Number of epochs.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
     batchwise : bool, default=False
         Whether the loss is recorded batch by batch, as it is with callbacks.
     """
@@ -452,14 +452,14 @@ def _optimizer_options(plan, module):
     rates = [spec.learning_rate for spec in plan.modalities]
     apart = []
     if plan.learn_temperature:
-        # The decay of a logarithm would pull the temperature towards 1. Parameters of encoders,
-        # whatever a user calls them, begin with "groups.".
+        # The decay of a logarithm would pull the temperature towards 1. Names of parameters of
+        # encoders, users' included, begin with "groups.".
         apart.append(("[!g]*log_temperature", {"weight_decay": 0.0}))
     if len(set(rates)) > 1:
         apart += [
             (f"groups.{i}.*", {"lr": rates[group.members[0]]})
             for i, group in enumerate(module.groups)
         ]
-    # What belongs to no modality, such as a loss that learns, takes the largest rate.
+    # Parameters of no modality, such as those of a loss, take the largest rate.
     options = {"lr": max(rates)}
     return options | ({"optimizer__param_groups": apart} if apart else {})

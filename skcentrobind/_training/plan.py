@@ -22,13 +22,13 @@ from skcentrobind._names import per_modality
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss, BaseLoss, RegularizedLoss, SeparatedLoss, Temperature
 
-# Narrower spaces save no time; in wider ones time is spent and little found.
+# Narrower spaces save no time; wider ones cost time and gain little.
 _NARROWEST, _WIDEST = 64, 256
 
 
 @dataclass(frozen=True)
 class ModalitySpec:
-    """What the parameters mean for one modality.
+    """The parameters, resolved for one modality.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class ModalitySpec:
     is_sparse : bool
         Whether its rows are sparse.
     encoder : str, Module or callable
-        Name in `ENCODERS`, or a module of the user's own, or a factory of one.
+        Name in `ENCODERS`, or a user's own module or factory.
     augmentation : str, callable or None
-        Name in `AUGMENTATIONS`, or a function of the user's own.
+        Name in `AUGMENTATIONS`, or a user's own function.
     learning_rate : float
         Step size of its encoder.
     scaling : {"standard", "whiten"} or None
@@ -62,7 +62,7 @@ class ModalitySpec:
 
 @dataclass(frozen=True)
 class Plan:
-    """What fit is going to train: parameters, resolved for the data.
+    """What fit trains: the parameters, resolved for the data.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ class Plan:
     weight_decay : float
         Decoupled weight decay.
     batch_size : int
-        Upper bound of the rows in a step.
+        Upper bound of the rows per step.
     precision : {"float32", "bf16"}
-        Numbers in which the encoders compute.
+        Precision of the encoders' products.
     device : str
-        Where torch computes.
+        Device to compute on.
     seed : int
-        Seed of everything that is drawn.
+        Seed of all random draws.
     """
 
     modalities: tuple[ModalitySpec, ...]
@@ -127,9 +127,9 @@ class Plan:
         schema : Schema
             The data.
         device : str
-            Where torch computes.
+            Device to compute on.
         seed : int, default=None
-            The seed; None draws it by `random_state`.
+            The seed; None draws it from `random_state`.
         n_components : int, default=None
             Width of the shared space; None resolves the parameter.
 
@@ -180,7 +180,7 @@ class Plan:
         return Temperature(self.temperature, self.learn_temperature)
 
     def to_json(self) -> dict:
-        """Return what `json.dumps` takes; code of the user's own becomes ``{"$code": type}``."""
+        """Return what `json.dumps` takes; a user's own code becomes ``{"$code": type}``."""
         stored = {f.name: getattr(self, f.name) for f in fields(self)}
         return stored | {
             "modalities": [
@@ -191,7 +191,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], code: Mapping[str, Any]) -> Plan:
-        """Make a plan of what `to_json` has returned, also after it has been JSON.
+        """Make a plan from the result of `to_json`, also after it has been JSON.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ def _refuse_second_head(modalities: Sequence[ModalitySpec], n_specific: int) -> 
 def _width_of_space(n_components: int | str, modalities: Sequence[ModalitySpec]) -> int:
     """Return the number of components, by default chosen by the widths of the modalities.
 
-    A space of more dimensions than modalities have features has nothing to hold in them.
+    More dimensions than the modalities have features would stay empty.
     """
     if not isinstance(n_components, str):
         return int(n_components)
@@ -327,7 +327,7 @@ def enough_epochs(steps_per_epoch: int, is_warm: bool) -> int:
 def build_module(
     plan: Plan, X: Modalities, present: np.ndarray, init: str, rows: np.ndarray | None = None
 ) -> tuple[BindModule, dict, bool]:
-    """Make encoders and augmentation.
+    """Build encoders and augmentation.
 
     Parameters
     ----------
@@ -338,9 +338,9 @@ def build_module(
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which samples have which modality.
     init : {"gcca", "random"}
-        What the encoders start from.
+        Start of the encoders.
     rows : ndarray of int, default=None
-        Those of X that the encoders may learn from, None for all.
+        Rows of X that the encoders learn from, None for all.
 
     Returns
     -------
@@ -349,7 +349,7 @@ def build_module(
     scalers : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
         How each modality is scaled.
     is_warm : bool
-        Whether nothing that has to be learned starts from a random draw.
+        Whether nothing that learns starts from a random draw.
     """
     specs = plan.modalities
     fitted = fit_scalers(
@@ -384,12 +384,12 @@ def build_module(
 
 
 def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindModule:
-    """Make a module of the same form as in fit, for weights that come from elsewhere.
+    """Build a module of the same form as in fit, to load weights into.
 
     Parameters
     ----------
     plan : Plan
-        What was built.
+        The plan of fit.
     spreads : list of Tensor or None
         For each group of encoders the standard deviations of its features, flat.
 
@@ -420,7 +420,7 @@ def complete_loss(plan: Plan, loss: BaseLoss) -> BaseLoss:
     Parameters
     ----------
     plan : Plan
-        What was asked for.
+        The resolved parameters.
     loss : BaseLoss
         The loss of the shared head.
 

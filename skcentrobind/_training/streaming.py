@@ -11,9 +11,9 @@ class StreamedRows:
     names, arrays, scalers : list
         The group's members, as in `prepared_batch`.
     rows : ndarray of int or None
-        Which rows of the arrays these are; None for all.
+        Rows of the arrays to use; None for all.
     device : str
-        Where batches go.
+        Device of the batches.
     """
 
     def __init__(self, names, arrays, scalers, rows, device):
@@ -27,7 +27,7 @@ class StreamedRows:
         return self.arrays[0].shape[0] if self.rows is None else len(self.rows)
 
     def __getstate__(self):
-        """Keep these rows alone: a pickled memory map would be the whole file."""
+        """Keep only these rows: a pickled memory map would be the whole file."""
         if self.rows is None:
             return vars(self)
         arrays = [array[self.rows] for array in self.arrays]

@@ -1,4 +1,4 @@
-"""Anchors that look at agreement or learn their weights, against one sample at a time."""
+"""Anchors that use agreement or learn their weights, against one sample at a time."""
 
 import numpy as np
 import pytest
@@ -19,21 +19,23 @@ from skcentrobind.anchors import (
 )
 from skcentrobind.losses import AnchorLoss
 
-many = given(seed=st.integers(0, 2**32 - 1), n_modalities=st.integers(1, 6), gaps=st.booleans())
+many = given(
+    seed=st.integers(0, 2**32 - 1), n_modalities=st.integers(1, 6), has_missing=st.booleans()
+)
 
 
-def draw(seed, n_modalities, gaps, batch=5, width=4):
+def draw(seed, n_modalities, has_missing, batch=5, width=4):
     """Unit rows (n_modalities, batch, width), zero where missing, and which are present."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n_modalities, batch, width))
     z /= np.linalg.norm(z, axis=-1, keepdims=True)
-    present = rng.random((n_modalities, batch)) < (0.6 if gaps else 2)
+    present = rng.random((n_modalities, batch)) < (0.6 if has_missing else 2)
     present[rng.integers(n_modalities, size=batch), np.arange(batch)] = True
     return z * present[:, :, None], present
 
 
-def tensors(z, present, gaps):
-    return torch.tensor(z), torch.tensor(present) if gaps else None
+def tensors(z, present, has_missing):
+    return torch.tensor(z), torch.tensor(present) if has_missing else None
 
 
 def spectral(rows):
@@ -56,18 +58,18 @@ def trimmed(rows):
 )
 @fast
 @many
-def test_aggregates_equal_one_sample_at_a_time(anchor, rule, seed, n_modalities, gaps):
-    z, present = draw(seed, n_modalities, gaps)
-    found = anchor.aggregate(*tensors(z, present, gaps))
+def test_aggregates_equal_one_sample_at_a_time(anchor, rule, seed, n_modalities, has_missing):
+    z, present = draw(seed, n_modalities, has_missing)
+    found = anchor.aggregate(*tensors(z, present, has_missing))
     expected = [rule(z[present[:, k], k]) for k in range(z.shape[1])]
     assert_allclose(found, expected, atol=1e-7)
 
 
 @fast
 @many
-def test_leave_one_out_is_the_mean_of_the_others(seed, n_modalities, gaps):
-    z, present = draw(seed, n_modalities, gaps)
-    (target,) = LeaveOneOutAnchor().targets(*tensors(z, present, gaps), None)
+def test_leave_one_out_is_the_mean_of_the_others(seed, n_modalities, has_missing):
+    z, present = draw(seed, n_modalities, has_missing)
+    (target,) = LeaveOneOutAnchor().targets(*tensors(z, present, has_missing), None)
     if n_modalities == 1:
         assert_allclose(target.embeddings, z)
         return
@@ -76,19 +78,19 @@ def test_leave_one_out_is_the_mean_of_the_others(seed, n_modalities, gaps):
             others = [z[i, k] for i in range(n_modalities) if i != m and present[i, k]]
             if others:
                 assert_allclose(target.embeddings[m, k], np.mean(others, axis=0), atol=1e-12)
-            if gaps:
+            if has_missing:
                 assert bool(target.present[m, k]) == bool(others)
 
 
 @fast
 @many
-def test_learned_weights_are_a_softmax_over_what_is_present(seed, n_modalities, gaps):
-    z, present = draw(seed, n_modalities, gaps)
+def test_learned_weights_are_a_softmax_over_what_is_present(seed, n_modalities, has_missing):
+    z, present = draw(seed, n_modalities, has_missing)
     anchor = LearnedAnchor()
     anchor.prepare([f"m{i}" for i in range(n_modalities)])
     logits = np.random.default_rng(seed).normal(size=n_modalities)
     anchor.logits.data = torch.tensor(logits)
-    found = anchor.aggregate(*tensors(z, present, gaps)).detach()
+    found = anchor.aggregate(*tensors(z, present, has_missing)).detach()
     for k in range(z.shape[1]):
         weights = np.exp(logits) * present[:, k]
         assert_allclose(found[k], weights @ z[:, k] / weights.sum(), atol=1e-12)
@@ -98,10 +100,10 @@ def test_learned_weights_are_a_softmax_over_what_is_present(seed, n_modalities, 
 # --- gradients ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("has_missing", [False, True])
 @pytest.mark.parametrize("anchor", [SpectralAnchor(), TrimmedAnchor()])
-def test_gradients(anchor, gaps):
-    z, present = tensors(*draw(0, 4, gaps, width=3), gaps)
+def test_gradients(anchor, has_missing):
+    z, present = tensors(*draw(0, 4, has_missing, width=3), has_missing)
     z.requires_grad_()
     assert torch.autograd.gradcheck(lambda z: anchor.aggregate(z, present), z)
 
@@ -195,7 +197,7 @@ def test_learned_weights_can_be_read(binder, X):
     assert bind.fit(X).aggregator_weights_ == weights
 
 
-def test_aggregators_without_weights_say_so(binder, X):
+def test_aggregators_without_weights_raise(binder, X):
     bind = binder().fit(X)
     assert not hasattr(bind, "aggregator_weights_")
     with pytest.raises(AttributeError, match="aggregator='mean' has no weights; 'learned' and"):

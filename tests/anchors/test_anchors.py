@@ -85,7 +85,7 @@ def embed(rng, n_modalities=4, batch=8, width=3):
 
 
 def mask(rng, n_modalities=4, batch=8, share=0.6):
-    """Presence with gaps, at least one modality a sample."""
+    """Presence with missing rows, at least one modality per sample."""
     present = rng.random((n_modalities, batch)) < share
     present[rng.integers(n_modalities, size=batch), np.arange(batch)] = True
     return torch.tensor(present)
@@ -106,18 +106,18 @@ def test_every_name_makes_an_anchor_of_the_contract():
 
 
 each_anchor = pytest.mark.parametrize("kind", MAKERS)
-with_and_without_gaps = pytest.mark.parametrize("gaps", [False, True])
+with_and_without_missing = pytest.mark.parametrize("has_missing", [False, True])
 
 
 # --- what every anchor keeps to -----------------------------------------------------------
 
 
 @each_anchor
-@with_and_without_gaps
-def test_targets_have_the_promised_form(kind, gaps):
+@with_and_without_missing
+def test_targets_have_the_promised_form(kind, has_missing):
     rng = np.random.default_rng(0)
     z = embed(rng)
-    present = mask(rng) if gaps else None
+    present = mask(rng) if has_missing else None
     targets = targets_of(kind, z, present)
     assert targets
     for target in targets:
@@ -131,17 +131,17 @@ def test_targets_have_the_promised_form(kind, gaps):
         assert target.bounded == make(kind).bounded
         assert set(target.frozen) <= set(range(4)) - set(members)
         if target.present is not None:
-            assert gaps
+            assert has_missing
             assert target.present.dtype == torch.bool
             assert target.present.shape in [(8,), (len(members), 8)]
 
 
 @each_anchor
-@with_and_without_gaps
+@with_and_without_missing
 @pytest.mark.parametrize("seed", range(4))
-def test_missing_values_change_nothing(kind, gaps, seed):
+def test_missing_values_change_nothing(kind, has_missing, seed):
     rng = np.random.default_rng(0)
-    present = mask(rng) if gaps else None
+    present = mask(rng) if has_missing else None
     keep = torch.ones(4, 8, 1) if present is None else present[:, :, None]
     results = []
     rows, others = (embed(rng), embed(rng)), (embed(rng), embed(rng))
@@ -153,7 +153,7 @@ def test_missing_values_change_nothing(kind, gaps, seed):
         assert loss.isfinite()
         assert all(grad.isfinite().all() for grad in grads)
         assert grads[0].abs().max() > 1e-3
-        if gaps:
+        if has_missing:
             assert not any(grad[~present].any() for grad in grads)
         results.append([loss.detach(), *grads])
     for result in results[1:]:
@@ -162,13 +162,13 @@ def test_missing_values_change_nothing(kind, gaps, seed):
 
 
 @each_anchor
-@with_and_without_gaps
-def test_order_of_the_samples_does_not_matter(kind, gaps):
+@with_and_without_missing
+def test_order_of_the_samples_does_not_matter(kind, has_missing):
     rng = np.random.default_rng(0)
     z, order = embed(rng), rng.permutation(8)
-    present = mask(rng) if gaps else None
+    present = mask(rng) if has_missing else None
     plain = targets_of(kind, z, present)
-    moved = targets_of(kind, z[:, order], present[:, order] if gaps else None)
+    moved = targets_of(kind, z[:, order], present[:, order] if has_missing else None)
     for target, other in zip(plain, moved, strict=True):
         assert (target.members, target.weight) == (other.members, other.weight)
         assert target.frozen == other.frozen
@@ -195,14 +195,16 @@ def test_copies_and_pickles_are_equal(kind):
 
 @each_anchor
 @fast
-@given(seed=st.integers(0, 2**32 - 1), gaps=st.booleans(), spread=st.sampled_from([0, 0.1, 10]))
-def test_bounded_anchors_are_at_most_two_long(kind, seed, gaps, spread):
+@given(
+    seed=st.integers(0, 2**32 - 1), has_missing=st.booleans(), spread=st.sampled_from([0, 0.1, 10])
+)
+def test_bounded_anchors_are_at_most_two_long(kind, seed, has_missing, spread):
     rng = np.random.default_rng(seed)
     common = rng.normal(size=(8, 5)) * rng.choice([0, 1], size=(8, 5))
     signs = rng.choice([-1, 1], size=(4, 8, 5))
     z = torch.tensor(common * signs + spread * rng.normal(size=(4, 8, 5)) + 1e-9)
     z = torch.nn.functional.normalize(z, dim=-1)
-    present = mask(rng) if gaps else None
+    present = mask(rng) if has_missing else None
     anchor = make(kind)
     for target in anchor.targets(z, present, seeded(seed)):
         length = target.embeddings.norm(dim=-1)
@@ -324,14 +326,14 @@ def weighted(weights):
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_modalities=st.integers(1, 6),
-    gaps=st.booleans(),
+    has_missing=st.booleans(),
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
-def test_aggregates_equal_loops(seed, n_modalities, gaps, dtype):
+def test_aggregates_equal_loops(seed, n_modalities, has_missing, dtype):
     rng = np.random.default_rng(seed)
     z = embed(rng, n_modalities, batch=5).to(dtype)
-    present = mask(rng, n_modalities, batch=5) if gaps else None
-    if gaps:
+    present = mask(rng, n_modalities, batch=5) if has_missing else None
+    if has_missing:
         z = z * present[:, :, None]
     weights = [*rng.integers(0, 3, size=n_modalities - 1).tolist(), 1.5]
     for anchor, rule in (
@@ -407,7 +409,7 @@ def test_bad_weights(weights, words):
 @pytest.mark.parametrize(
     "anchor", [WeightedAnchor({"a": 1, "b": 1}), LearnedAnchor(), FixedAnchor("b", freeze=False)]
 )
-def test_anchors_that_need_names_say_so(anchor):
+def test_anchors_that_need_names_raise_without_them(anchor):
     z = torch.zeros(2, 2, 2)
     message = re.escape(f"{anchor!r} is not resolved yet: call prepare(names).")
     with pytest.raises(RuntimeError, match=message):
@@ -467,7 +469,7 @@ def draws_of(loss, z, seed, steps=50):
         yield loss.step(z, z, None, generator)
 
 
-def test_batches_that_share_a_random_anchor_do_not_see_each_others_draw():
+def test_batches_that_share_a_random_anchor_keep_their_own_draws():
     z = embed(np.random.default_rng(0))
     loss = AnchorLoss(RandomAnchor(), 0.2)
     before = set(vars(loss)) | set(vars(loss.anchor))
@@ -495,10 +497,10 @@ def test_batches_that_share_a_random_anchor_do_not_see_each_others_draw():
     ],
 )
 @pytest.mark.parametrize("freeze", [False, True])
-@with_and_without_gaps
-def test_fixed_anchors(given, positions, freeze, gaps):
+@with_and_without_missing
+def test_fixed_anchors(given, positions, freeze, has_missing):
     rng = np.random.default_rng(0)
-    z, present = embed(rng), mask(rng) if gaps else None
+    z, present = embed(rng), mask(rng) if has_missing else None
     anchor = FixedAnchor(given, freeze=freeze)
     anchor.prepare(NAMES)
     assert anchor.frozen() == (tuple(positions) if freeze else ())
@@ -509,7 +511,7 @@ def test_fixed_anchors(given, positions, freeze, gaps):
         silent = positions if freeze else [q]
         assert target.members == [m for m in range(4) if m not in silent]
         assert target.weight == pytest.approx(1 / len(positions))
-        if gaps:
+        if has_missing:
             assert_array_equal(target.present, present[q])
 
 

@@ -1,4 +1,4 @@
-"""Data that cannot be fitted: the message names the fault and says what to do.
+"""Data that cannot be fitted: the message names the fault and the likely fix.
 
 One table: parameters, data, the exception, and words that its message must hold. The data are the
 three modalities of three_modalities.py: image (6 features), text (5), audio (4), 40 rows.
@@ -53,7 +53,7 @@ FIT = {
     "infinity in float16": (
         {}, text(put(np.inf)["text"].astype(np.float16)), V, ["'text'", "infinity", "row 3"],
     ),
-    "infinity behind a gap": (
+    "infinity behind a missing row": (
         {}, text(np.vstack([np.full((1, 5), np.nan), put(np.inf)["text"][1:]])), V, ["row 3"],
     ),
     "too large for float32": ({}, put(1e200), V, ["'text'", "too large", "row 3", "rescale"]),
@@ -70,7 +70,7 @@ FIT = {
     "equal rows": (
         {}, text(np.repeat(TEXT[:1], 40, axis=0)), V, ["'text'", "rows are equal", "Leave it out"],
     ),
-    "constant but for gaps": (
+    "constant except for missing rows": (
         {}, text(np.where(np.arange(40)[:, None] < 9, np.nan, 2.5 * np.ones((40, 5)))), V,
         ["'text'", "constant"],
     ),
@@ -175,7 +175,7 @@ def test_constant_columns_warn():
         centro().fit(put(2.0, slice(None), [1, 4]))
 
 
-def test_a_modality_that_never_meets_the_anchor_warns():
+def test_a_modality_without_samples_of_the_anchor_warns():
     apart = put(np.nan, slice(0, 20), slice(None)) | {"image": IMAGE.copy()}
     apart["image"][20:] = np.nan  # 'text' has the other half of the samples
     with pytest.warns(UserWarning, match="'text' shares fewer than 2 samples with 'image'"):
@@ -188,7 +188,7 @@ def test_a_modality_that_never_meets_the_anchor_warns():
 
 
 def test_data_that_are_only_unusual_are_fine():
-    # The other side of the table: nothing here may be refused.
+    # The opposite of the table: nothing here may be refused.
     few = {name: array[:2] for name, array in DATA.items()}
     assert np.isfinite(centro().fit_transform(few)).all()
     assert np.isfinite(centro().fit_transform([TEXT[:, :1], AUDIO])).all()

@@ -47,7 +47,7 @@ def test_splitting_a_bare_list_is_explained_by_a_warning_too(X, centro):
 
 
 def test_labels_uncover_a_bare_list(X, y, centro):
-    # With y it is scikit-learn that speaks, before the estimator sees any data.
+    # With y scikit-learn raises, before the estimator gets any data.
     search = GridSearchCV(centro(), {"temperature": [0.1]}, cv=3, error_score="raise")
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[3, 40\]"):
         search.fit(list(X.arrays), y)

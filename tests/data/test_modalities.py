@@ -179,7 +179,7 @@ def test_name_twice_is_refused(X):
         X[["image", "image"]]
 
 
-def test_contains_asks_for_names(X):
+def test_contains_takes_names(X):
     assert "image" in X
     assert "modality0" not in X
     assert 0 not in X

@@ -94,7 +94,7 @@ def test_remainder(items, remainder, names):
     X = {"rest": items["rest"], "text": items["text"], "image": items["image"]}
     per = PerModality({"image": StandardScaler(), "text": "drop"}, remainder=remainder).fit(X)
     Z = per.transform(X)
-    # The order is that in which the modalities came.
+    # The order is that of the modalities as passed.
     assert list(Z.names) == (["image"] if remainder == "drop" else ["rest", "image"])
     assert [name for name, _ in per.transformers_] == ["rest", "text", "image"]
     assert per.named_transformers_.text == "drop"
@@ -139,35 +139,37 @@ def test_a_class_is_handed_on(items, y):
 
 @settings(deadline=None, max_examples=15)
 @given(st.data())
-def test_absent_rows_are_left_out_and_come_out_as_nan(data):
-    gaps = st.lists(st.booleans(), min_size=N, max_size=N).filter(lambda g: sum(g) < N - 8)
-    text_gap, image_gap = np.array(data.draw(gaps)), np.array(data.draw(gaps))
+def test_missing_rows_are_left_out_and_become_nan(data):
+    masks = st.lists(st.booleans(), min_size=N, max_size=N).filter(lambda g: sum(g) < N - 8)
+    text_missing, image_missing = np.array(data.draw(masks)), np.array(data.draw(masks))
     items = make_items()
-    text = [None if gap else t for t, gap in zip(items["text"], text_gap, strict=True)]
-    image = np.where(image_gap[:, None], np.nan, items["image"]).astype(np.float32)
+    text = [
+        None if is_missing else t for t, is_missing in zip(items["text"], text_missing, strict=True)
+    ]
+    image = np.where(image_missing[:, None], np.nan, items["image"]).astype(np.float32)
     per = PerModality({"text": text_steps(), "image": StandardScaler()})
     X = {"text": text, "image": image}
     Z = per.fit_transform(X)
     again = per.transform(X)
     # The slow way: throw the rows away, transform, and put them back one by one.
-    for name, gap, fresh in (
-        ("text", text_gap, text_steps()),
-        ("image", image_gap, StandardScaler()),
+    for name, missing, fresh in (
+        ("text", text_missing, text_steps()),
+        ("image", image_missing, StandardScaler()),
     ):
-        kept = [X[name][i] for i in range(N) if not gap[i]]
+        kept = [X[name][i] for i in range(N) if not missing[i]]
         alone = iter(fresh.fit_transform(np.array(kept) if name == "image" else kept))
         for i in range(N):
             for out in (Z, again):
-                assert np.isnan(out[name][i]).all() == gap[i]
-            if not gap[i]:
+                assert np.isnan(out[name][i]).all() == missing[i]
+            if not missing[i]:
                 row = next(alone)
                 assert_allclose(Z[name][i], row)
                 assert_allclose(again[name][i], row, atol=1e-6)
     assert Z["image"].dtype == np.float32
-    assert_array_equal(Z.present, ~np.column_stack([text_gap, image_gap]))
+    assert_array_equal(Z.present, ~np.column_stack([text_missing, image_missing]))
 
 
-def test_a_modality_that_nobody_has_at_transform(items):
+def test_a_modality_that_is_missing_at_transform(items):
     per = make(image=PCA(2)).fit(items)
     for text in (None, [None] * N, np.full(N, np.nan, dtype=object)):
         Z = per.transform({**items, "text": text, "image": None})
@@ -178,7 +180,7 @@ def test_a_modality_that_nobody_has_at_transform(items):
         per.transform(dict.fromkeys(items))
 
 
-def test_integers_become_floats_where_rows_are_absent():
+def test_integers_become_floats_where_rows_are_missing():
     per = PerModality(
         {"text": CountVectorizer(), "n": FunctionTransformer(np.int64, validate=False)}
     )
@@ -186,7 +188,7 @@ def test_integers_become_floats_where_rows_are_absent():
     assert_array_equal(per.fit_transform(X)["n"], [[1], [np.nan], [3]])
 
 
-def test_frames_keep_the_index_and_the_gaps(items):
+def test_frames_keep_the_index_and_the_missing_rows(items):
     items["image"][3] = np.nan
     index = items["table"].index
     items["image"] = pd.DataFrame(items["image"], index=index).add_prefix("x")
@@ -203,7 +205,7 @@ def test_frames_keep_the_index_and_the_gaps(items):
 # --- names --------------------------------------------------------------------------------
 
 
-def test_names_of_features_are_those_that_the_binding_estimators_know(items, centro):
+def test_names_of_features_are_those_that_the_binding_estimators_use(items, centro):
     with config_context(transform_output="pandas"):
         table = make_column_transformer(
             (StandardScaler(), ["size"]), (OneHotEncoder(sparse_output=False), ["kind"])
@@ -263,7 +265,7 @@ class Shortens(TransformerMixin, BaseEstimator):
         (PerModality([PCA()]), TypeError, r"transformers\[0\] is PCA\(\), expected a \(modality"),
         (
             PerModality([("image", PCA()), ("pca", PCA(), "image")]), TypeError,
-            r"transformers\[1\] is .*\(modality, transformer\) pair.*place of the columns",
+            r"transformers\[1\] is .*\(modality, transformer\) pair.*replaces the columns",
         ),
         (PerModality([(PCA(), "image")]), TypeError, "The name, a string, comes first"),
         (PerModality(("image", PCA())), TypeError, "'image', expected .*single pair into a list"),
@@ -305,7 +307,7 @@ def test_a_fit_that_fails_leaves_an_unfitted_estimator(items):
 
 
 @pytest.mark.parametrize("at", ["fit_transform", "transform"])
-def test_sparse_output_marks_absent_rows_by_one_nan(items, at):
+def test_sparse_output_marks_missing_rows_by_one_nan(items, at):
     per = PerModality({"text": TfidfVectorizer()}).fit(items)
     expected = per.transform(items)["text"]
     items["text"][2:4] = [None, None]

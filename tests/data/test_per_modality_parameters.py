@@ -48,7 +48,7 @@ def test_grid_search_over_nested_parameters(items, y, centro):
 
 
 def test_search_without_binding_sees_the_parameters(y):
-    # Only a vocabulary that keeps the rare word tells the classes apart.
+    # Only a vocabulary that keeps the rare word separates the classes.
     X = Modalities({"text": [f"common {'rare' if label else ''}" for label in y]})
     pipe = Pipeline([("per", PerModality({"text": CountVectorizer()})), ("get", get_text())])
     pipe.steps.append(("clf", LogisticRegression()))
@@ -158,13 +158,13 @@ ON_ARRAYS = {
     "check_pipeline_consistency": "compares the output as one array",
     "check_transformer_data_not_an_array": "compares the output as one array",
     "check_transformer_general": "compares the output as one array",
-    "check_transformer_preserve_dtypes": "asks for the dtype of the output",
+    "check_transformer_preserve_dtypes": "needs the dtype of the output",
     "check_n_features_in_after_fitting": "the message counts the features of the modality",
     "check_fit2d_predict1d": "the message says what to do about a modality",
 }
 
 
-def test_check_estimator_fails_only_where_it_wants_one_array():
+def test_check_estimator_fails_only_where_it_needs_one_array():
     per = PerModality({}, remainder=StandardScaler(with_mean=False))
     results = check_estimator(per, on_fail=None, on_skip=None)
     failed = {r["check_name"]: repr(r["exception"]) for r in results if r["status"] != "passed"}

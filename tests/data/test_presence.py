@@ -47,7 +47,7 @@ def test_present_matches_a_loop(data, shape, chunk):
 
 def test_present_of_sparse():
     nan = np.nan
-    # stored: nothing | one value | all NaN | NaN and a value | NaN in one place only
+    # stored: nothing | one value | all NaN | NaN and a value | NaN in one position only
     data = np.array([1.0, nan, nan, nan, 2.0, nan])
     csr = sparse.csr_array((data, [0, 0, 1, 0, 1, 1], [0, 0, 1, 3, 5, 6]), shape=(5, 2))
     for item in (csr, csr.astype(np.float32), sparse.csr_matrix(csr)):

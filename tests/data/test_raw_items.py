@@ -12,23 +12,23 @@ TEXTS = ["one", None, "three", "", float("nan"), "six"]
 
 
 def raw_items():
-    """Pairs (item, the rows it must hold, which of them are absent)."""
+    """Pairs (item, the rows it must hold, which of them are missing)."""
     words = ["one", "two", "three", "four", "five", "six"]
-    gap = np.array([False, True, False, False, True, False])
+    missing = np.array([False, True, False, False, True, False])
     nothing = np.zeros(6, dtype=bool)
     objects = np.empty(6, dtype=object)
     objects[:] = [{"a": 1}, None, [1, 2], np.ones(3), np.nan, "x"]
     dates = np.array(["2020-01-01", "NaT", *["2020-01-02"] * 2, "NaT", "2021-01-01"], dtype="M8[D]")
     return {
-        "list": (TEXTS, TEXTS, gap),
+        "list": (TEXTS, TEXTS, missing),
         "tuple": (tuple(words), words, nothing),
         "strings": (np.array(words), words, nothing),
         "numpy's long strings": (
             np.array(words, dtype=np.dtypes.StringDType()), words, nothing,
         ),
-        "objects": (objects, list(objects), gap),
-        "series": (pd.Series(TEXTS, index=list("abcdef")), TEXTS, gap),
-        "dates": (dates, list(dates), gap),
+        "objects": (objects, list(objects), missing),
+        "series": (pd.Series(TEXTS, index=list("abcdef")), TEXTS, missing),
+        "dates": (dates, list(dates), missing),
         "categories": (pd.Series(words, dtype="category"), words, nothing),
     }  # fmt: skip
 
@@ -38,15 +38,15 @@ def raw_items():
     "rows", [slice(1, 5, 2), [5, 0, 1], np.arange(6) % 2 == 1, -1, np.array([4])], ids=str
 )
 def test_rows_of_raw_items(kind, rows):
-    item, expected, absent = raw_items()[kind]
+    item, expected, missing = raw_items()[kind]
     X = Modalities({"raw": item, "numbers": np.arange(12.0).reshape(6, 2)})
     assert len(X) == 6
     assert X.shape == (6, 3)
-    assert_array_equal(X.present, np.column_stack([~absent, np.ones(6, dtype=bool)]))
+    assert_array_equal(X.present, np.column_stack([~missing, np.ones(6, dtype=bool)]))
     positions = np.atleast_1d(np.arange(6)[rows])
     assert type(X[rows]["raw"]) is np.ndarray
     for got, i in zip(X[rows]["raw"], positions, strict=True):
-        if absent[i]:
+        if missing[i]:
             assert pd.isna(got)
         else:
             assert_array_equal(got, expected[i])

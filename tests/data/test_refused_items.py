@@ -1,4 +1,4 @@
-"""What Modalities refuses, and what its messages say."""
+"""What Modalities refuses, and its messages."""
 
 import re
 

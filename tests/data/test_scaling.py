@@ -37,11 +37,11 @@ def test_standardisation_is_exact_in_any_chunks(chunk, dtype):
         assert_allclose(out, expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("absent", [slice(0, 10), slice(5, 15), slice(10, 20)])
-def test_long_stretches_without_a_modality(absent):
+@pytest.mark.parametrize("missing", [slice(0, 10), slice(5, 15), slice(10, 20)])
+def test_long_stretches_without_a_modality(missing):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 2)) * [1, 5] + 3
-    X[absent] = np.nan
+    X[missing] = np.nan
     with mock.patch.object(_data, "_CHUNK_VALUES", 8):  # four rows
         (scaler,) = fit_scalers(Modalities([X]))
     expected = np.transpose([standardised(c) for c in X.T])

@@ -1,4 +1,4 @@
-"""Whitening: uncorrelated features where rows can tell, none of it where they cannot."""
+"""Whitening: uncorrelated features with enough rows, little change with few."""
 
 import numpy as np
 import pytest
@@ -54,13 +54,13 @@ def test_many_rows_become_white_and_few_keep_their_form():
     assert np.abs(off).max() < 0.1 * np.diag(whitening).min()
 
 
-def test_blocks_absent_rows_and_constant_columns(monkeypatch):
+def test_blocks_missing_rows_and_constant_columns(monkeypatch):
     x = correlated(60)
     expected = whitener(x).whitening_
-    gaps = np.full((65, 6), np.nan)
-    gaps[2:62] = x
+    padded = np.full((65, 6), np.nan)
+    padded[2:62] = x
     monkeypatch.setattr(_data, "_CHUNK_VALUES", 30)
-    assert_allclose(whitener(gaps).whitening_, expected, rtol=1e-8, atol=1e-10)
+    assert_allclose(whitener(padded).whitening_, expected, rtol=1e-8, atol=1e-10)
     with pytest.warns(UserWarning, match="'x': 1 of 7 columns are constant"):
         scaler = whitener(np.column_stack([x, np.ones(60)]))
     other = np.column_stack([x, np.arange(60)])

@@ -82,7 +82,7 @@ def test_digits_calls_share_no_memory():
 
 
 @pytest.mark.parametrize(("name", "floor"), [("fac", 0.9), ("pix", 0.9), ("mor", 0.6)])
-def test_digits_feature_sets_tell_the_digits_apart(name, floor):
+def test_digits_feature_sets_distinguish_the_digits(name, floor):
     X, y = load_multiple_features(return_X_y=True)
     train, test = train_test_split(np.arange(len(y)), random_state=0, stratify=y)
     lda = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1))

@@ -166,7 +166,7 @@ def test_gmm_latents_are_unit_gaussians_around_the_class_centres():
 
 
 @pytest.mark.parametrize("class_std", [0.0, 0.5, 1.6])
-def test_gmm_class_centres_have_the_asked_spread(class_std):
+def test_gmm_class_centres_have_the_requested_spread(class_std):
     centres, _ = draw_model(0, [0], n_classes=2000, n_latent=8, class_std=class_std)
     assert centres.std() == pytest.approx(class_std, rel=0.03)
     assert centres.mean() == pytest.approx(0.0, abs=0.05)
@@ -188,7 +188,7 @@ def test_gmm_noise_is_white_and_scaled():
     np.testing.assert_allclose(np.cov(difference.T), 4 * np.eye(6), atol=0.15)
 
 
-def test_gmm_modality_of_quality_zero_says_nothing():
+def test_gmm_modality_of_quality_zero_has_no_information():
     X, _ = make_multimodal_gmm(20, n_modalities=2, qualities=[0.0, 1.0], noise=0.0, random_state=0)
     assert np.ptp(X["X1"], axis=0).max() == 0.0
     assert np.ptp(X["X2"], axis=0).min() > 0.0

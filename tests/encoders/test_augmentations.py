@@ -36,7 +36,7 @@ def seeded(seed=0):
 
 
 def labelled(batch, *shape):
-    """Rows whose every value says where it stands: column plus row / 1000, never zero."""
+    """Rows whose values encode their position: column plus row / 1000, never zero."""
     columns = torch.arange(1.0, 1 + int(np.prod(shape)), dtype=torch.float64)
     return (columns + torch.arange(batch)[:, None] / 1000).view(batch, *shape)
 
@@ -46,11 +46,11 @@ def labelled(batch, *shape):
 
 @each_augmentation
 @pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 3, 2)])
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("has_missing", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_form_and_determinism(augment, shape, gaps, dtype):
+def test_form_and_determinism(augment, shape, has_missing, dtype):
     x = labelled(20, *shape).to(dtype)
-    present = torch.arange(20) % 3 > 0 if gaps else None
+    present = torch.arange(20) % 3 > 0 if has_missing else None
     before, kept = torch.get_rng_state(), x.clone()
     spread = torch.full(shape, 2.0, dtype=dtype)
     outs = [augment(x, 0.4, spread, present, seeded(seed)) for seed in (0, 0, 1)]
@@ -108,9 +108,9 @@ def test_mask_drops_its_share(strength):
     st.sampled_from([(5,), (2, 3)]),
     st.booleans(),
 )
-def test_marginal_swaps_within_columns_of_present_rows(seed, strength, shape, gaps):
+def test_marginal_swaps_within_columns_of_present_rows(seed, strength, shape, has_missing):
     x = labelled(12, *shape)
-    present = torch.rand(12, generator=seeded(seed)) < 0.5 if gaps else None
+    present = torch.rand(12, generator=seeded(seed)) < 0.5 if has_missing else None
     out = marginal(x, strength, None, present, seeded(seed))
     donors = torch.ones(12, dtype=torch.bool) if present is None else present
     lent = x.flatten(1)[donors]
@@ -120,7 +120,7 @@ def test_marginal_swaps_within_columns_of_present_rows(seed, strength, shape, ga
             assert stayed or value in lent[:, column].tolist(), (row, column)
 
 
-def test_marginal_swaps_its_share_with_every_donor():
+def test_marginal_swaps_its_share_with_every_row():
     x = labelled(3000, 4)
     present = torch.arange(3000) < 10  # so many donors
     out = marginal(x, 0.3, None, present, seeded())
@@ -136,17 +136,17 @@ def test_marginal_swaps_its_share_with_every_donor():
     assert_allclose(both, 0.09, atol=0.03)
 
 
-def test_marginal_without_donors_changes_nothing():
+def test_marginal_without_present_rows_changes_nothing():
     x = labelled(5, 3)
     none = torch.zeros(5, dtype=torch.bool)
     assert torch.equal(marginal(x, 1.0, None, none, seeded()), x)
 
 
-# --- views --------------------------------------------------------------------------------
+# --- augmenters ---------------------------------------------------------------------------
 
 
 class Recorder:
-    """An augmentation that remembers what it was given and negates."""
+    """An augmentation that records its arguments and negates."""
 
     def __init__(self):
         self.calls = []
@@ -156,15 +156,15 @@ class Recorder:
         return -args[0]
 
 
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("has_missing", [False, True])
 @pytest.mark.parametrize("spread", [None, torch.arange(7.0)])
-def test_view_hands_each_member_its_own_rows(gaps, spread):
+def test_augmenter_gives_each_member_its_own_rows(has_missing, spread):
     x, generator = labelled(6, 7), seeded()
-    present = torch.rand((3, 6), generator=generator) < 0.5 if gaps else None
+    present = torch.rand((3, 6), generator=generator) < 0.5 if has_missing else None
     augment = Recorder()
     out = Augmenter(augment, 0.3, spread, [2, 4, 1])(x, present, generator)
     assert torch.equal(out, -x)
-    if not gaps:
+    if not has_missing:
         ((got_x, strength, got_spread, rows, got_generator),) = augment.calls
         assert torch.equal(got_x, x)
         assert (strength, got_spread, rows, got_generator) == (0.3, spread, None, generator)
@@ -178,7 +178,7 @@ def test_view_hands_each_member_its_own_rows(gaps, spread):
         assert call[4] is generator
 
 
-def test_view_of_one_member_keeps_its_shape():
+def test_augmenter_of_one_member_keeps_its_shape():
     x, present = labelled(6, 2, 3), torch.tensor([[True, False] * 3])
     augment = Recorder()
     assert torch.equal(Augmenter(augment, 0.3, None, [6])(x, present, seeded()), -x)
@@ -186,13 +186,13 @@ def test_view_of_one_member_keeps_its_shape():
     assert torch.equal(augment.calls[0][3], present[0])
 
 
-def test_absent_rows_of_one_member_lend_nothing_to_it():
+def test_missing_rows_of_one_member_are_no_source():
     x = labelled(40, 4)
     present = torch.stack([torch.arange(40) < 20, torch.arange(40) >= 20])
     out = Augmenter(marginal, 1.0, None, [2, 2])(x, present, seeded())
-    donors = torch.round((out - out.floor()) * 1000).long()
-    assert set(donors[:, :2].flatten().tolist()) <= set(range(20))
-    assert set(donors[:, 2:].flatten().tolist()) <= set(range(20, 40))
+    sources = torch.round((out - out.floor()) * 1000).long()
+    assert set(sources[:, :2].flatten().tolist()) <= set(range(20))
+    assert set(sources[:, 2:].flatten().tolist()) <= set(range(20, 40))
 
 
 def test_no_augmentation():
@@ -210,8 +210,8 @@ def test_users_augmentation_gets_rows_and_generator():
         calls.append(args)
         return args[0] + 1
 
-    view = Augmenter(UserAugmentation(shift), 0.3, torch.ones(3), [3])
-    assert torch.equal(view(x, None, generator), x + 1)
+    augmenter = Augmenter(UserAugmentation(shift), 0.3, torch.ones(3), [3])
+    assert torch.equal(augmenter(x, None, generator), x + 1)
     ((got_x, got_generator),) = calls
     assert got_x is x
     assert got_generator is generator
@@ -221,9 +221,9 @@ def test_users_augmentation_gets_rows_and_generator():
     ("out", "got"), [(torch.ones(4, 2), r"\(4, 2\)"), (np.ones((4, 3)), "ndarray"), (None, "None")]
 )
 def test_users_augmentation_must_keep_the_shape(out, got):
-    view = Augmenter(UserAugmentation(lambda x, generator: out), 0.3, None, [3])
+    augmenter = Augmenter(UserAugmentation(lambda x, generator: out), 0.3, None, [3])
     with pytest.raises(ValueError, match=rf"shape of its input, \(4, 3\), got {got}"):
-        view(labelled(4, 3), None, seeded())
+        augmenter(labelled(4, 3), None, seeded())
 
 
 # --- in the estimators --------------------------------------------------------------------
@@ -282,7 +282,7 @@ def test_each_modality_gets_its_own_augmentation(X, centro, name, form):
 
 
 def test_mixed_augmentations_reach_their_modalities(X, centro):
-    # Only the image is disturbed, and so heavily that it cannot be told apart any more.
+    # Only the image is disturbed, and so heavily that its samples cannot be distinguished.
     loud = lambda x, generator: torch.randn(x.shape, generator=generator)  # noqa: E731
     one = centro(augmentation={"image": loud, "text": None, "audio": None}, max_epochs=1).fit(X)
     none = centro(augmentation=None, max_epochs=1).fit(X)

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Modes(Callback):
-    """Writes down in each step which layers of the first encoder are in training mode."""
+    """Records in each step which layers of the first encoder are in training mode."""
 
     def __init__(self):
         self.seen = set()
@@ -50,17 +50,20 @@ def statistics(encoder):
 
 @pytest.fixture
 def images():
-    """8 x 8 pictures with a bright row, and vectors that say which."""
+    """8 x 8 pictures with a bright row, and vectors of its position."""
     rng = np.random.default_rng(0)
-    place = rng.integers(8, size=30)
+    position = rng.integers(8, size=30)
     pictures = rng.normal(scale=0.1, size=(30, 8, 8))
-    pictures[np.arange(30), place] += 1
-    return {"picture": pictures, "place": np.eye(8)[place] + rng.normal(scale=0.1, size=(30, 8))}
+    pictures[np.arange(30), position] += 1
+    return {
+        "picture": pictures,
+        "position": np.eye(8)[position] + rng.normal(scale=0.1, size=(30, 8)),
+    }
 
 
 def beside(encoder, **params):
-    """Settings for the images, with a module of one's own for the pictures."""
-    return {"encoder": {"picture": encoder, "place": "linear"}, **params}
+    """Settings for the images, with a user's own module for the pictures."""
+    return {"encoder": {"picture": encoder, "position": "linear"}, **params}
 
 
 def test_layers_train_in_fit_and_not_in_transform(images, centro):
@@ -77,7 +80,7 @@ def test_layers_train_in_fit_and_not_in_transform(images, centro):
     after = statistics(bind.encoders_["picture"])
     assert all(torch.equal(moved[key], after[key]) for key in moved)
     assert_array_equal(bind.transform(images), bind.transform(images))
-    # One row alone and in company: no statistics of the batch.
+    # One row alone and in a batch: no statistics of the batch.
     alone = bind.transform_modality(images["picture"][:1], "picture")
     assert_allclose(bind.transform_modality(images["picture"], "picture")[:1], alone, atol=1e-5)
 
@@ -237,7 +240,7 @@ def test_sequences_of_tokens(sentences, centro, augmentation):
     assert_allclose(some, bind.transform_modality(sentences["words"], "words")[:3], atol=1e-6)
 
 
-def test_absent_sequences(sentences, centro):
+def test_missing_sequences(sentences, centro):
     words = sentences["words"].astype(float)
     words[::3] = np.nan
     data = {**sentences, "words": words}
@@ -295,7 +298,7 @@ def test_lora_starts_as_the_backbone(images, centro, adapted):
 
 
 def test_lora_can_be_copied_cloned_and_pickled(images, centro, adapted):
-    bind = centro(**beside(adapted, learning_rate={"picture": 0.02, "place": 1e-3})).fit(images)
+    bind = centro(**beside(adapted, learning_rate={"picture": 0.02, "position": 1e-3})).fit(images)
     expected = bind.transform(images)
     for other in (copy.deepcopy(bind), pickle.loads(pickle.dumps(bind)), clone(bind).fit(images)):
         assert_array_equal(other.transform(images), expected)

@@ -1,4 +1,4 @@
-"""Starting from generalised canonical correlations: the closed form, and what fit makes of it."""
+"""Starting from generalised canonical correlations: the closed form, and its use in fit."""
 
 import time
 import warnings
@@ -30,10 +30,10 @@ def shrunk(x):
     return (1 - rho) * x.T @ x + rho * np.sum(x**2) / x.shape[1] * np.eye(x.shape[1])
 
 
-def with_loops(views, present, n_components):
+def with_loops(arrays, present, n_components):
     """Agreement and maps, entry by entry from the formulas, with a general eigensolver."""
     n_samples = len(present)
-    centred = [x - x.mean(axis=0) for x in views]
+    centred = [x - x.mean(axis=0) for x in arrays]
     inverses = [np.linalg.inv(shrunk(x)) for x in centred]
     left, right = -np.eye(n_samples), np.zeros((n_samples, n_samples))
     for i in range(n_samples):
@@ -54,12 +54,12 @@ def with_loops(views, present, n_components):
     return weights, agreement
 
 
-def case(seed, widths, gaps):
+def case(seed, widths, missing_share):
     """Correlated modalities, and which samples have which: at least two each."""
     rng = np.random.default_rng(seed)
     common = rng.normal(size=(ROWS, 2))
     X = [common @ rng.normal(size=(2, w)) + rng.normal(size=(ROWS, w)) for w in widths]
-    present = rng.random((ROWS, len(widths))) > gaps
+    present = rng.random((ROWS, len(widths))) > missing_share
     present[np.arange(ROWS), np.arange(ROWS) % len(widths)] = True
     present[np.arange(ROWS), (np.arange(ROWS) + 1) % len(widths)] = True
     return [x[has] for x, has in zip(X, present.T, strict=True)], present
@@ -69,15 +69,15 @@ def case(seed, widths, gaps):
 @given(
     seed=st.integers(0, 2**16),
     widths=st.lists(st.integers(1, 30), min_size=2, max_size=4),
-    gaps=st.sampled_from([0.0, 0.5]),
+    missing_share=st.sampled_from([0.0, 0.5]),
 )
-def test_agrees_with_loops(seed, widths, gaps):
-    views, present = case(seed, widths, gaps)
-    weights, means, agreement = generalized_cca(views, present, 3)
-    expected, values = with_loops(views, present, 3)
+def test_agrees_with_loops(seed, widths, missing_share):
+    arrays, present = case(seed, widths, missing_share)
+    weights, means, agreement = generalized_cca(arrays, present, 3)
+    expected, values = with_loops(arrays, present, 3)
     assert_allclose(agreement, values, atol=1e-7)
-    for view, mean in zip(views, means, strict=True):
-        assert_allclose(mean, view.mean(axis=0), atol=1e-12)
+    for array, mean in zip(arrays, means, strict=True):
+        assert_allclose(mean, array.mean(axis=0), atol=1e-12)
     # Eigenvectors are known up to their sign.
     for weight, wanted in zip(weights, expected, strict=True):
         assert_allclose(weight @ weight.T, wanted @ wanted.T, atol=1e-6)
@@ -86,10 +86,10 @@ def test_agrees_with_loops(seed, widths, gaps):
 @fast
 @given(seed=st.integers(0, 2**16), width=st.integers(2, 60))
 def test_sparse_rows_are_dense_rows(seed, width):
-    views, present = case(seed, [width, 3], 0.0)
-    views[0] = np.where(views[0] > 0.5, views[0], 0)
-    dense = generalized_cca(views, present, 2)
-    some = generalized_cca([sparse.csr_array(views[0]), views[1]], present, 2)
+    arrays, present = case(seed, [width, 3], 0.0)
+    arrays[0] = np.where(arrays[0] > 0.5, arrays[0], 0)
+    dense = generalized_cca(arrays, present, 2)
+    some = generalized_cca([sparse.csr_array(arrays[0]), arrays[1]], present, 2)
     for one, other in zip(dense[0], some[0], strict=True):
         assert_allclose(one @ one.T, other @ other.T, atol=1e-8)
     for one, other in zip(dense[1], some[1], strict=True):
@@ -106,11 +106,11 @@ def test_two_modalities_are_canonical_correlation_analysis():
     whitened = [np.linalg.qr(x)[0] for x in whitened]
     correlations = np.linalg.svd(whitened[0].T @ whitened[1], compute_uv=False)
     _, _, agreement = generalized_cca(X, np.ones((1500, 2), bool), 4)
-    # But for what little is shrunk away.
+    # Except for the small shrinkage.
     assert_allclose(agreement, correlations, atol=0.05)
 
 
-def test_what_one_modality_knows_has_no_weight():
+def test_variables_of_one_modality_have_no_weight():
     rng = np.random.default_rng(0)
     common = rng.normal(size=(300, 1))
     X = [np.hstack([common, rng.normal(size=(300, 1))]) for _ in range(3)]
@@ -192,7 +192,7 @@ def test_it_starts_where_correlation_analysis_ends(encoder):
         assert_allclose(z, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_components_that_nothing_determines_do_not_drown_the_others():
+def test_undetermined_components_do_not_dominate():
     X, _ = draw(100)
     rows = [x - x.mean(axis=0) for x in X.arrays]
     _, _, agreement = generalized_cca(rows, np.ones((100, 3), bool), 64)
@@ -225,13 +225,13 @@ def test_first_scores_are_good_and_training_adds_to_them():
     assert scores["gcca", 20] > scores["random", 20]
 
 
-def test_absent_and_sparse_rows():
+def test_missing_and_sparse_rows():
     X, _ = draw(80)
     arrays = {name: array.copy() for name, array in X.items()}
     arrays["text"][::3] = np.nan
     arrays["audio"][1::3] = np.nan
     bind = quick_centro(max_epochs=0).fit(arrays)
-    # Rows that have one modality alone say nothing about what modalities share.
+    # Rows with a single modality carry no information about what modalities share.
     alone = {name: np.vstack([array, array[:30]]) for name, array in arrays.items()}
     for name in ("text", "audio"):
         alone[name][80:] = np.nan
@@ -252,7 +252,7 @@ def test_absent_and_sparse_rows():
 
 
 @pytest.mark.parametrize("standardize", [False, True, "whiten"])
-def test_held_out_rows_are_not_looked_at(standardize):
+def test_held_out_rows_are_not_used(standardize):
     X, _ = draw(60)
     params = {"early_stopping": True, "validation_fraction": 0.3, "standardize": standardize}
     bind = quick_centro(max_epochs=0, **params).fit(X)
@@ -285,7 +285,7 @@ def test_only_linear_parts_start_there():
     assert epochs_of(X, encoder=["residual", "identity", "linear"], n_components=5) == 50
 
 
-def test_modalities_that_never_meet_start_at_random():
+def test_modalities_without_shared_samples_start_at_random():
     X, _ = draw(40)
     first = np.arange(40) < 20
     never = {
@@ -298,7 +298,7 @@ def test_modalities_that_never_meet_start_at_random():
             assert epochs_of(never, init=init) == 100
 
 
-def test_a_modality_that_meets_the_others_once_starts_at_random():
+def test_a_modality_with_one_shared_sample_starts_at_random():
     X, _ = draw(40)
     arrays = {name: array.copy() for name, array in X.items()}
     arrays["audio"][1:] = np.nan
@@ -318,7 +318,7 @@ def test_a_modality_that_meets_the_others_once_starts_at_random():
 
 
 def test_components_that_the_rows_do_not_determine_can_learn():
-    # Two features at most are shared; the other components must not stay at zero for ever.
+    # Two features at most are shared; the other components must not stay at zero.
     rng = np.random.default_rng(0)
     common = rng.normal(size=(200, 1))
     X = [common + 0.1 * rng.normal(size=(200, 1)) for _ in range(2)]
@@ -328,7 +328,7 @@ def test_components_that_the_rows_do_not_determine_can_learn():
     assert (spread > 1e-3 * spread[0]).sum() >= 4
 
 
-def test_few_of_many_rows_are_looked_at(monkeypatch):
+def test_few_of_many_rows_are_used(monkeypatch):
     X, _ = draw(300)
     monkeypatch.setattr(_initial, "_MAX_ROWS", 100)
     one, same = (quick_centro(max_epochs=0).fit(X).transform(X) for _ in range(2))

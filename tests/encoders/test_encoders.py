@@ -34,7 +34,7 @@ def randn(*shape, seed=0):
 
 
 def make_bank(widths, kind="residual", hidden=(6,), n_components=4, seed=0):
-    """A bank in float64, every parameter random: as built, a residual MLP says nothing."""
+    """A bank in float64, every parameter random, since a residual MLP starts as a linear map."""
     bank = ENCODERS[kind](range(len(widths)), widths, n_components, hidden, seeded(seed))
     bank.double()
     with torch.no_grad():
@@ -309,7 +309,7 @@ def test_projection_where_the_width_differs():
     assert not torch.equal(group.projection.weight, other.projection.weight)
 
 
-def test_factories_are_told_the_widths():
+def test_factories_get_the_widths():
     calls = []
 
     def factory(n_features, n_components):

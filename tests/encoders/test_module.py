@@ -30,23 +30,23 @@ def custom(member, *layers):
 
 def make_module(*groups, augment=negate, widths=None):
     widths = widths or [[3] * len(group.members) for group in groups]
-    views = [Augmenter(augment, 0.3, None, width) for width in widths]
-    return BindModule(nn.ModuleList(groups), views).train()
+    augmenters = [Augmenter(augment, 0.3, None, width) for width in widths]
+    return BindModule(nn.ModuleList(groups), augmenters).train()
 
 
 def randn(*shape, seed=0):
     return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("gaps", [False, True])
-def test_embeddings_stand_in_the_order_of_the_modalities(gaps):
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_embeddings_are_in_the_order_of_the_modalities(has_missing):
     # modality 0, 1, ..., 4 has 3, 2, 3, 6, 4 features
     images = custom(3, nn.Flatten(), nn.Linear(6, 4))
     groups = images, bank([4, 1], [4, 2]), bank([2, 0], [3, 3], seed=1)
     module = make_module(*groups, widths=[[6], [4, 2], [3, 3]])
     parts = [randn(7, width, seed=width + m) for m, width in enumerate([3, 2, 3, 6, 4])]
-    present = torch.rand((5, 7), generator=seeded()) < 0.6 if gaps else None
-    if gaps:
+    present = torch.rand((5, 7), generator=seeded()) < 0.6 if has_missing else None
+    if has_missing:
         parts = [x * rows[:, None] for x, rows in zip(parts, present, strict=True)]
     inputs = [
         parts[3].view(7, 2, 3),
@@ -59,11 +59,11 @@ def test_embeddings_stand_in_the_order_of_the_modalities(gaps):
     for m, x in enumerate(parts):
         for out, rows in ((z[m], x), (z_augmented[m], -x)):
             expected = encoders[m](rows.view(7, 2, 3) if m == 3 else rows)
-            if gaps:
+            if has_missing:
                 expected = expected * present[m][:, None]
             assert_allclose(out.detach(), expected.detach(), atol=1e-12)
             length = out.norm(dim=-1).detach()
-            assert_allclose(length, 1.0 if not gaps else present[m].double(), atol=1e-12)
+            assert_allclose(length, 1.0 if not has_missing else present[m].double(), atol=1e-12)
 
 
 def test_frozen_groups_stay_as_they_are():
@@ -87,14 +87,14 @@ def test_frozen_groups_stay_as_they_are():
 
 
 class Witness(nn.Linear):
-    """Remembers the rows that it saw."""
+    """Records the rows of its input."""
 
     def forward(self, x):
         self.seen = x.detach().clone()
         return super().forward(x)
 
 
-def test_absent_rows_never_reach_a_users_module():
+def test_missing_rows_never_reach_a_users_module():
     witness = Witness(3, 4)
     module = make_module(bank([0], [3]), custom(1, witness))
     present = torch.tensor([[True] * 6, [True, False, True, False, False, True]])
@@ -118,7 +118,7 @@ def test_batch_normalisation_with_few_rows(n_present):
     z, _ = module([randn(5, 3), randn(5, 3)], present, seeded())
     assert_allclose(z[1].norm(dim=-1).detach(), present[1].double(), atol=1e-12)
     norm, old = group.module[1], before.module[1]
-    # One sample and its augmented copy say nothing about a batch: the running statistics serve.
+    # One sample and its augmented copy are no batch: the running statistics are used.
     assert torch.equal(norm.running_mean, old.running_mean) == (n_present == 1)
     assert all(layer.training for layer in group.modules())
     if n_present == 1:
@@ -127,13 +127,13 @@ def test_batch_normalisation_with_few_rows(n_present):
 
 
 class Shares(nn.Linear):
-    """A module that has no answer for a row of zeros."""
+    """A module that fails on a row of zeros."""
 
     def forward(self, x):
         return super().forward(x / x.sum(dim=1, keepdim=True))
 
 
-def test_batch_in_which_a_modality_is_absent():
+def test_batch_in_which_a_modality_is_missing():
     module = make_module(bank([0], [3]), custom(1, Shares(3, 4)))
     present = torch.tensor([[True] * 4, [False] * 4])
     z, z_augmented = module([randn(4, 3), torch.zeros(4, 3).double()], present, seeded())

@@ -126,12 +126,15 @@ def test_dropout_is_off_outside_of_training(X, binder):
 
 @pytest.fixture
 def images():
-    """8 x 8 pictures of a bar, and a vector that says where it stands."""
+    """8 x 8 pictures of a bar, and a vector of its position."""
     rng = np.random.default_rng(0)
-    place = rng.integers(8, size=50)
+    position = rng.integers(8, size=50)
     pictures = rng.normal(scale=0.1, size=(50, 8, 8))
-    pictures[np.arange(50), place] += 1
-    return {"picture": pictures, "place": np.eye(8)[place] + rng.normal(scale=0.1, size=(50, 8))}
+    pictures[np.arange(50), position] += 1
+    return {
+        "picture": pictures,
+        "position": np.eye(8)[position] + rng.normal(scale=0.1, size=(50, 8)),
+    }
 
 
 class Convolution(nn.Module):
@@ -149,7 +152,7 @@ class Convolution(nn.Module):
 @pytest.mark.parametrize("width", [None, 4, 6])
 def test_a_convolution_gets_rows_of_two_axes(images, binder, width):
     encoder = Convolution if width is None else Convolution(64, width)
-    settings = {"encoder": {"picture": encoder, "place": "linear"}, "learning_rate": 0.01}
+    settings = {"encoder": {"picture": encoder, "position": "linear"}, "learning_rate": 0.01}
     bind = binder(**settings, max_epochs=30, batch_size=16).fit(images)
     assert bind.n_features_per_modality_ == [64, 8]
     untrained = binder(**settings | STILL, pretrain_epochs=0).fit(images)

@@ -154,15 +154,15 @@ def test_augmentation_keeps_zeros():
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "linear", "residual", "custom"])
-@pytest.mark.parametrize("gaps", [False, True])
-def test_sparse_equals_dense(encoder, gaps):
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_sparse_equals_dense(encoder, has_missing):
     X = draw()
     if encoder == "custom":
         encoder = nn.Sequential(nn.Linear(9, 5), nn.ReLU(), nn.Linear(5, 4))
     # Two forms of encoders, so that in both runs each modality has a bank of its own.
     encoders = {"image": "linear" if encoder == "mlp" else "mlp", "text": encoder}
     text = X["text"].copy()
-    if gaps:
+    if has_missing:
         for row in (3, 11, 30):
             text.data[text.indptr[row] : text.indptr[row + 1]] = np.nan
     dense = text.toarray()
@@ -176,7 +176,7 @@ def test_sparse_equals_dense(encoder, gaps):
         assert_allclose(outs[0], outs[1], atol=1e-5)
     alone = [f.transform_modality(t, "text") for f, t in zip(fits, (text, dense), strict=True)]
     assert_allclose(alone[0], alone[1], atol=1e-5)
-    assert np.isnan(alone[0]).all(axis=1).sum() == 3 * gaps
+    assert np.isnan(alone[0]).all(axis=1).sum() == 3 * has_missing
 
 
 @pytest.mark.parametrize("augment", ["gaussian", "mask", lambda x, generator: x + 0.1])
@@ -394,11 +394,11 @@ def test_an_exported_encoder_takes_dense_rows():
     assert_allclose(Z, bind.transform_modality(X["text"], "text"), atol=1e-5)
 
 
-@pytest.mark.parametrize("absent", [None, "rows"])
-def test_absent_at_transform(absent):
+@pytest.mark.parametrize("missing", [None, "rows"])
+def test_missing_at_transform(missing):
     X = draw()
     bind = binder().fit(X)
-    if absent == "rows":
+    if missing == "rows":
         X["text"] = PerModality({"text": CountVectorizer(), "image": "passthrough"}).fit_transform(
             {
                 "text": [None] * 39 + ["a b c d e f g h i".replace(" ", "x ") + "x"],

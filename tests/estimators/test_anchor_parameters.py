@@ -73,7 +73,7 @@ def test_batch_statistics_of_a_frozen_anchor_stay(X, fixed):
 
 
 def test_pre_training_prepares_every_encoder(make_data, centro):
-    # Nothing has been bound, but each modality tells its own rows apart despite the noise.
+    # Nothing has been bound, but each modality separates its own rows despite the noise.
     X, _ = make_data(60)
     plain = centro(pretrain_epochs=0, **STILL).fit(X)
     for name in NAMES:
@@ -87,7 +87,7 @@ def test_pre_training_prepares_every_encoder(make_data, centro):
 @pytest.mark.parametrize("aggregator", ANCHORS)
 def test_every_named_aggregator_binds(make_data, centro, aggregator):
     X, _ = make_data(60)
-    # The start in closed form would have found most of it before the anchor is asked.
+    # The start in closed form would have found most of it before the anchor is used.
     still = centro(aggregator=aggregator, init="random", **STILL).fit(X)
     bind = centro(aggregator=aggregator, init="random", max_epochs=80, learning_rate=5e-3).fit(X)
     assert bind.score(X) > still.score(X) + 0.1
@@ -125,7 +125,7 @@ def test_a_weighted_anchor(X, centro):
     assert_allclose(equal, centro(aggregator="mean").fit_transform(X), atol=1e-4)
 
 
-def test_an_anchor_of_ones_own(X, centro):
+def test_a_users_own_anchor(X, centro):
     class First(BaseAnchor):
         def aggregate(self, z, present):
             return z[0]

@@ -1,4 +1,4 @@
-"""Calls that cannot work after a fit, or before it: messages that say what to do."""
+"""Calls that cannot work after a fit, or before it: messages that name the likely fix."""
 
 import re
 
@@ -144,7 +144,7 @@ CASES = {
     "score of one row of one modality": (
         lambda: centro().fit([TEXT]).score([TEXT[:1]]), V, ["minimum of 2", "score"],
     ),
-    "score where no pair meets": (
+    "score without a pair of shared samples": (
         lambda: fitted().score({**alternating(), "audio": None}), V,
         ["two modalities that share at least two samples"],
     ),

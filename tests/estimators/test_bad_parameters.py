@@ -1,4 +1,4 @@
-"""Parameters that cannot work, and fits that cannot learn: messages that say what to do."""
+"""Parameters that cannot work, and fits that cannot learn: messages that name the likely fix."""
 
 import re
 
@@ -47,7 +47,7 @@ PARAMETERS = {
     "learning_rate": ({"learning_rate": 0}, V, ["learning_rate=0", "positive", "list or dict"]),
     "a learning rate of a modality": (
         {"learning_rate": {"image": 1e-3, "text": -1, "audio": 1e-3}}, V,
-        ["learning_rate=", "'text': -1", "one for each modality"],
+        ["learning_rate=", "'text': -1", "one per modality"],
     ),
     "no learning rates": ({"learning_rate": []}, V, ["learning_rate=[]", "positive"]),
     "learning rates too few": (

@@ -37,7 +37,7 @@ FURTHER_CHECKS = [
 
 
 class PlainTransformer(TransformerMixin, BaseEstimator):
-    """A transformer with default tags: scikit-learn has no reason to spare it any check."""
+    """A transformer with default tags: scikit-learn skips no check."""
 
     def fit(self, X, y=None):
         return self

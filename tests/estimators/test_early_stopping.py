@@ -56,7 +56,7 @@ def test_early_stopping_holds_rows_out(make_data, centro):
 
 
 def test_early_stopping_with_a_short_last_batch(make_data, binder):
-    # 3 rows are held out; in batches of at most 2 one of them stands alone.
+    # 3 rows are held out; in batches of at most 2 one of them is alone.
     X, _ = make_data(30)
     bind = binder(early_stopping=True, validation_fraction=0.1, batch_size=2).fit(X)
     assert all(0 < score <= 1 for score in bind.validation_scores_)
@@ -65,7 +65,7 @@ def test_early_stopping_with_a_short_last_batch(make_data, binder):
 
 
 def rarely_together(X):
-    """Every sample has its text or its audio, few have their image: few pairs can be scored."""
+    """Every sample has text or audio, few have an image: few pairs can be scored."""
     rng = np.random.default_rng(0)
     arrays = {name: array.copy() for name, array in X.items()}
     with_text = rng.random(len(X)) < 0.5
@@ -75,7 +75,7 @@ def rarely_together(X):
     return arrays
 
 
-# Where modalities rarely meet, fit warns of it; test_bad_input holds the warning.
+# If modalities share few samples, fit warns about it; test_bad_input holds the warning.
 @pytest.mark.filterwarnings("ignore:Modality .* shares fewer than 2 samples")
 def test_early_stopping_where_held_out_rows_hardly_overlap(X, binder):
     bind = binder(early_stopping=True, validation_fraction=0.5).fit(rarely_together(X))

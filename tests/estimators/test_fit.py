@@ -1,4 +1,4 @@
-"""What fit learns and records, and how partial_fit and callbacks go with it."""
+"""What fit learns and records, and its use with partial_fit and callbacks."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ def test_fit_returns_the_estimator_and_sets_its_attributes(X, y, binder):
     assert list(binder().fit(list(X.arrays)).modality_names_) == [f"modality{m}" for m in range(3)]
 
 
-def test_read_only_data(gappy, binder):
-    arrays = [array.copy() for array in gappy.arrays]
+def test_read_only_data(incomplete, binder):
+    arrays = [array.copy() for array in incomplete.arrays]
     for array in arrays:
         array.flags.writeable = False
     for standardize in (True, False):
@@ -107,7 +107,7 @@ def test_partial_fit_continues_a_fit(X, binder):
     assert bind.n_iter_ == 4
 
 
-def test_callbacks_hear_everything_and_are_not_mutated(X, binder):
+def test_callbacks_get_every_event_and_are_not_mutated(X, binder):
     recorder = Recorder()
     bind = binder(batch_size=20, callbacks=[recorder]).fit(X)
     heard = recorder_of(bind)
@@ -119,7 +119,7 @@ def test_callbacks_hear_everything_and_are_not_mutated(X, binder):
     assert bind.get_params()["callbacks"] == [recorder]
 
 
-def test_listening_changes_nothing(X, binder):
+def test_callbacks_change_nothing(X, binder):
     assert_array_equal(
         binder(batch_size=20, callbacks=[Recorder()]).fit_transform(X),
         binder(batch_size=20).fit_transform(X),
@@ -161,7 +161,7 @@ def test_data_of_the_fixtures_are_what_the_tests_assume():
 )
 def test_large_data_need_fewer_epochs(X, monkeypatch, steps, epochs, params, most):
     monkeypatch.setattr(BindNet, "steps_in", lambda self, data: steps)
-    monkeypatch.setattr(BindNet, "train_on", lambda self, data, n: asked.append(n))
-    asked = []
+    monkeypatch.setattr(BindNet, "train_on", lambda self, data, n: epochs_used.append(n))
+    epochs_used = []
     CentroBindTransformer(n_components=2, hidden_layer_sizes=(3,), **params).fit(X)
-    assert asked == [min(epochs, most)]
+    assert epochs_used == [min(epochs, most)]

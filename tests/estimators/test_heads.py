@@ -13,8 +13,8 @@ from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Moda
 from skcentrobind.losses import separation
 
 
-def private_world(n_samples=600, seed=0):
-    """Modalities of what all share, and of a louder part that each has to itself."""
+def shared_and_specific(n_samples=600, seed=0):
+    """Modalities of a shared part, and of a larger modality-specific part."""
     rng, world = np.random.default_rng(seed), np.random.default_rng(99)
     common = rng.normal(size=(n_samples, 2))
     own = [rng.normal(size=(n_samples, 2)) for _ in range(3)]
@@ -29,8 +29,11 @@ def explained(Z_train, target_train, Z_test, target_test):
     return LinearRegression().fit(Z_train, target_train).score(Z_test, target_test)
 
 
-def test_the_second_head_learns_what_a_modality_has_to_itself():
-    (X, common, own), (X_test, common_test, own_test) = private_world(), private_world(seed=1)
+def test_the_second_head_learns_modality_specific_information():
+    (X, common, own), (X_test, common_test, own_test) = (
+        shared_and_specific(),
+        shared_and_specific(seed=1),
+    )
     bind = CentroBindTransformer(
         n_components=4, n_specific_components=4, max_epochs=60, learning_rate=3e-3, random_state=0
     ).fit(X)
@@ -49,7 +52,7 @@ def test_the_second_head_learns_what_a_modality_has_to_itself():
 
 
 def test_the_penalty_keeps_the_heads_apart():
-    X = private_world(200)[0]
+    X = shared_and_specific(200)[0]
     overlap = []
     for weight in (0.0, 5.0):
         bind = CentroBindTransformer(
@@ -65,26 +68,26 @@ def test_the_penalty_keeps_the_heads_apart():
     assert overlap[1] < 0.5 * overlap[0]
 
 
-def test_shapes_and_names_of_the_outputs(each, gappy):
-    bind = each(n_specific_components=2, output="all").fit(gappy)
-    Z, names = bind.transform(gappy), list(bind.get_feature_names_out())
+def test_shapes_and_names_of_the_outputs(each, incomplete):
+    bind = each(n_specific_components=2, output="all").fit(incomplete)
+    Z, names = bind.transform(incomplete), list(bind.get_feature_names_out())
     assert Z.shape == (40, 3 * (4 + 2)) == (40, len(names))
     assert Z.dtype == np.float32
     assert names[:6] == [*(f"image_{i}" for i in range(4)), "image_specific_0", "image_specific_1"]
-    shared, specific = bind.transform_modalities(gappy), bind.transform_specific(gappy)
-    assert specific.names == gappy.names
-    assert_array_equal(specific.present, gappy.present)
-    for m, has in enumerate(gappy.present.T):
+    shared, specific = bind.transform_modalities(incomplete), bind.transform_specific(incomplete)
+    assert specific.names == incomplete.names
+    assert_array_equal(specific.present, incomplete.present)
+    for m, has in enumerate(incomplete.present.T):
         block = Z[:, 6 * m : 6 * (m + 1)]
         assert_array_equal(block[has, :4], shared.arrays[m][has])
         assert_array_equal(block[has, 4:], specific.arrays[m][has])
         assert (block[~has, 4:] == 0).all()
         assert_allclose(np.linalg.norm(specific.arrays[m][has], axis=1), 1, rtol=1e-5)
         assert_allclose(np.linalg.norm(shared.arrays[m][has], axis=1), 1, rtol=1e-5)
-    concat = clone(bind).set_params(output="concat").fit(gappy)
-    assert concat.transform(gappy).shape == (40, 3 * 4)
-    assert concat.set_params(output="mean").transform(gappy).shape == (40, 4)
-    single = bind.transform_modality(gappy.arrays[1], "text")
+    concat = clone(bind).set_params(output="concat").fit(incomplete)
+    assert concat.transform(incomplete).shape == (40, 3 * 4)
+    assert concat.set_params(output="mean").transform(incomplete).shape == (40, 4)
+    single = bind.transform_modality(incomplete.arrays[1], "text")
     assert_array_equal(single, shared["text"])
 
 
@@ -96,16 +99,17 @@ def test_all_is_concat_without_a_second_head(centro, X):
     assert_array_equal(bind.get_feature_names_out(), names)
 
 
-def test_saved_pickled_and_continued_with_both_heads(each, gappy, tmp_path):
+def test_saved_pickled_and_continued_with_both_heads(each, incomplete, tmp_path):
     bind = each(n_specific_components=3, regularizers={"separation": 2, "uniformity": 0.1})
-    bind.fit(gappy).set_params(n_specific_components=7)  # what counts is what fit saw
-    for copy in assert_copies_go_on(bind, gappy, tmp_path / "bind.safetensors"):
+    bind.fit(incomplete).set_params(n_specific_components=7)  # the value in fit counts
+    for copy in assert_copies_go_on(bind, incomplete, tmp_path / "bind.safetensors"):
         assert_array_equal(
-            copy.transform_specific(gappy).arrays[0], bind.transform_specific(gappy).arrays[0]
+            copy.transform_specific(incomplete).arrays[0],
+            bind.transform_specific(incomplete).arrays[0],
         )
 
 
-def test_early_stopping_and_score_look_at_the_shared_head(centro, X):
+def test_early_stopping_and_score_use_the_shared_head(centro, X):
     bind = centro(n_specific_components=3, early_stopping=True, validation_fraction=0.3).fit(X)
     assert bind.n_iter_ == len(bind.validation_scores_)
     single = centro(n_specific_components=3).fit([X["image"]])
@@ -117,7 +121,7 @@ def test_early_stopping_and_score_look_at_the_shared_head(centro, X):
     assert 0 < single.score([X["image"]]) <= 1
 
 
-def test_pretraining_teaches_both_heads_of_a_frozen_anchor(X):
+def test_pretraining_trains_both_heads_of_a_frozen_anchor(X):
     def fitted(**params):
         bind = FixedAnchorBindTransformer(
             n_components=4, n_specific_components=3, random_state=0, max_epochs=1, **params

@@ -11,56 +11,56 @@ from skcentrobind.anchors import WeightedAnchor
 NAMES = list(WIDTHS)
 
 
-def test_gaps_are_nan_rows_of_the_embeddings(gappy, binder):
-    bind = binder().fit(gappy)
-    embedded = bind.transform_modalities(gappy)
-    assert_array_equal(embedded.present, gappy.present)
-    for Z, present in zip(embedded.arrays, gappy.present.T, strict=True):
+def test_missing_rows_are_nan_in_the_embeddings(incomplete, binder):
+    bind = binder().fit(incomplete)
+    embedded = bind.transform_modalities(incomplete)
+    assert_array_equal(embedded.present, incomplete.present)
+    for Z, present in zip(embedded.arrays, incomplete.present.T, strict=True):
         assert np.isnan(Z[~present]).all()
         assert_allclose(np.linalg.norm(Z[present], axis=1), 1, atol=1e-6)
 
 
-def test_gaps_leave_the_rest_as_it_is(X, gappy, binder):
-    bind = binder().fit(gappy)
-    full, embedded = bind.transform_modalities(X), bind.transform_modalities(gappy)
-    for name, present in zip(NAMES, gappy.present.T, strict=True):
+def test_missing_rows_leave_the_others_unchanged(X, incomplete, binder):
+    bind = binder().fit(incomplete)
+    full, embedded = bind.transform_modalities(X), bind.transform_modalities(incomplete)
+    for name, present in zip(NAMES, incomplete.present.T, strict=True):
         assert_allclose(embedded[name][present], full[name][present], atol=1e-6)
 
 
-def test_block_of_an_absent_modality_is_the_mean_of_the_present_ones(gappy, binder):
-    bind = binder().fit(gappy)
-    embedded = np.stack(bind.transform_modalities(gappy).arrays)
+def test_block_of_a_missing_modality_is_the_mean_of_the_present_ones(incomplete, binder):
+    bind = binder().fit(incomplete)
+    embedded = np.stack(bind.transform_modalities(incomplete).arrays)
     mean = np.nanmean(embedded, axis=0)
     expected = np.where(np.isnan(embedded), mean, embedded)
-    Z = bind.transform(gappy)
+    Z = bind.transform(incomplete)
     assert np.isfinite(Z).all()
     assert_allclose(Z, np.hstack(expected), atol=1e-6)
-    assert_allclose(bind.set_params(output="mean").transform(gappy), mean, atol=1e-6)
+    assert_allclose(bind.set_params(output="mean").transform(incomplete), mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", [list, dict])
-def test_none_stands_for_a_whole_modality(X, binder, form):
+def test_none_marks_a_missing_modality(X, binder, form):
     bind = binder().fit(X)
-    holes, nones = dict(X.items()), dict(X.items())
-    holes["text"], nones["text"] = np.full((40, 5), np.nan), None
+    missing, nones = dict(X.items()), dict(X.items())
+    missing["text"], nones["text"] = np.full((40, 5), np.nan), None
     if form is list:
-        holes, nones = list(holes.values()), list(nones.values())
-    assert_array_equal(bind.transform(nones), bind.transform(holes))
+        missing, nones = list(missing.values()), list(nones.values())
+    assert_array_equal(bind.transform(nones), bind.transform(missing))
     assert np.isnan(bind.transform_modalities(nones)["text"]).all()
     only = [None, X["text"], None]
     assert_array_equal(bind.transform(only), np.tile(bind.transform_modality(X["text"], 1), 3))
-    assert bind.score(nones) == bind.score(holes)
+    assert bind.score(nones) == bind.score(missing)
 
 
-def test_absent_rows_of_a_single_modality_stay_absent(gappy, binder):
-    bind = binder().fit(gappy)
-    Z = bind.transform_modality(gappy["text"], "text")
-    assert_array_equal(Z, bind.transform_modalities(gappy)["text"])
+def test_missing_rows_of_a_single_modality_stay_missing(incomplete, binder):
+    bind = binder().fit(incomplete)
+    Z = bind.transform_modality(incomplete["text"], "text")
+    assert_array_equal(Z, bind.transform_modalities(incomplete)["text"])
     assert np.isnan(Z).any()
     assert np.isnan(bind.transform_modality(np.full((2, 5), np.nan), "text")).all()
 
 
-def test_a_sample_teaches_nothing_where_it_is_absent(X, centro):
+def test_missing_rows_do_not_move_their_encoder(X, centro):
     # Rows that have the text alone cannot move the encoders of the others.
     alone = np.arange(40) >= 20
     arrays = {n: np.where(alone[:, None], np.nan, a) for n, a in X.items()}
@@ -97,21 +97,21 @@ def test_a_sample_teaches_nothing_where_it_is_absent(X, centro):
     ],
     ids=str,
 )
-def test_every_setting_copes_with_gaps(gappy, centro, params):
-    bind = centro(**params).fit(gappy)
-    assert np.isfinite(bind.transform(gappy)).all()
+def test_every_setting_works_with_missing_modalities(incomplete, centro, params):
+    bind = centro(**params).fit(incomplete)
+    assert np.isfinite(bind.transform(incomplete)).all()
     assert np.isfinite(bind.loss_curve_).all()
 
 
-def test_fixed_anchors_cope_with_gaps(gappy, fixed):
+def test_fixed_anchors_work_with_missing_modalities(incomplete, fixed):
     for anchor in (0, "audio", ["image", "text"]):
         for freeze_anchor in (True, False):
-            bind = fixed(anchor=anchor, freeze_anchor=freeze_anchor, batch_size=4).fit(gappy)
-            assert np.isfinite(bind.transform(gappy)).all()
+            bind = fixed(anchor=anchor, freeze_anchor=freeze_anchor, batch_size=4).fit(incomplete)
+            assert np.isfinite(bind.transform(incomplete)).all()
 
 
 @pytest.mark.parametrize("encoder", ["mlp", nn.Linear])
-def test_batches_of_which_nothing_can_be_learned(X, binder, encoder):
+def test_batches_without_a_gradient(X, binder, encoder):
     # Most samples have the image alone, so many a batch of three holds nothing but the (frozen)
     # anchor, and there is no gradient in it.
     alone = np.arange(40) >= 8
@@ -122,13 +122,13 @@ def test_batches_of_which_nothing_can_be_learned(X, binder, encoder):
     assert np.isfinite(bind.transform(data)).all()
 
 
-def test_batch_statistics_see_real_rows_only(X, centro):
+def test_batch_statistics_use_real_rows_only(X, centro):
     def normalised(n_features, n_components):
         return nn.Sequential(nn.BatchNorm1d(n_features, momentum=None), nn.Linear(n_features, 4))
 
-    holes = np.arange(40) % 2 == 0
-    data = {**dict(X.items()), "text": np.where(holes[:, None], np.nan, X["text"] + 100)}
+    missing = np.arange(40) % 2 == 0
+    data = {**dict(X.items()), "text": np.where(missing[:, None], np.nan, X["text"] + 100)}
     bind = centro(encoder=normalised, augmentation=None, max_epochs=1, batch_size=40).fit(data)
     statistics = bind.encoders_["text"].state_dict()
     mean = next(value for name, value in statistics.items() if name.endswith("running_mean"))
-    assert_allclose(mean, data["text"][~holes].mean(axis=0), rtol=1e-4)
+    assert_allclose(mean, data["text"][~missing].mean(axis=0), rtol=1e-4)

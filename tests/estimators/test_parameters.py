@@ -131,7 +131,7 @@ def test_verbose_1_shows_a_bar(X, binder, capfd):
     assert re.search(r"binding: 100%.*3/3.*loss=", err)
 
 
-def test_verbose_2_prints_a_line_an_epoch(X, binder, capfd):
+def test_verbose_2_prints_a_line_per_epoch(X, binder, capfd):
     binder(max_epochs=3, pretrain_epochs=0, early_stopping=True, verbose=2).fit(X)
     out, err = capfd.readouterr()
     assert err == ""
@@ -149,13 +149,13 @@ def test_device(X, binder):
     assert binder(device=torch.device("cpu")).fit(X).device_ == "cpu"
 
 
-def test_classes_have_the_same_defaults_but_for_their_own_parameters():
+def test_classes_have_the_same_defaults_except_for_their_own_parameters():
     ours, theirs = (
         {name: p.default for name, p in inspect.signature(cls).parameters.items()}
         for cls in (CentroBindTransformer, FixedAnchorBindTransformer)
     )
     differ = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
-    # The anchor of a fixed anchor must not know the others.
+    # A fixed anchor must not learn from the others.
     assert differ == {"pretrain_epochs", "init"}
     assert ours.keys() ^ theirs.keys() == {
         "aggregator",

@@ -9,12 +9,12 @@ STILL = {"learning_rate": 1e-30, "weight_decay": 0.0, "max_epochs": 1}
 
 
 def chance(n_samples):
-    """Mean reciprocal rank of guessing."""
+    """Mean reciprocal rank at chance."""
     return np.mean(1 / np.arange(1, n_samples + 1))
 
 
-def test_score_is_between_0_and_1_and_the_mean_over_all_pairs(X, gappy, binder):
-    for data in (X, gappy):
+def test_score_is_between_0_and_1_and_the_mean_over_all_pairs(X, incomplete, binder):
+    for data in (X, incomplete):
         bind = binder().fit(data)
         assert 0 < bind.score(data) < 1
         assert bind.score(data) == mean_reciprocal_rank(bind.transform_modalities(data))
@@ -37,7 +37,7 @@ def test_score_of_one_modality(X, binder):
     assert chance(40) / 2 < loud.score([X["image"]]) < 0.5
 
 
-def test_binding_pays_on_rows_that_were_not_seen(make_data, binder):
+def test_binding_helps_on_new_rows(make_data, binder):
     X, _ = make_data(120)
     train, test = X[:60], X[60:]
     params = {"n_components": 8, "hidden_layer_sizes": (32,)}
@@ -50,6 +50,6 @@ def test_binding_pays_on_rows_that_were_not_seen(make_data, binder):
 
 def test_nothing_is_learned_from_modalities_that_share_nothing(make_data, centro):
     X, _ = make_data(120)
-    strangers = {"image": X["image"], "text": make_data(120, seed=9)[0]["text"]}
-    bind = centro(max_epochs=60).fit({name: array[:60] for name, array in strangers.items()})
-    assert bind.score({name: array[60:] for name, array in strangers.items()}) < 3 * chance(60)
+    unrelated = {"image": X["image"], "text": make_data(120, seed=9)[0]["text"]}
+    bind = centro(max_epochs=60).fit({name: array[:60] for name, array in unrelated.items()})
+    assert bind.score({name: array[60:] for name, array in unrelated.items()}) < 3 * chance(60)

@@ -184,8 +184,8 @@ def test_folds_are_cut_over_samples(X, binder):
     np.testing.assert_array_equal(scores, expected)
 
 
-def test_grid_search_tells_settings_apart(make_data, centro):
-    # A learning rate of nothing cannot win against one that learns.
+def test_grid_search_distinguishes_settings(make_data, centro):
+    # A learning rate near zero cannot win against one that learns.
     X, _ = make_data(60)
     grid = {"learning_rate": [1e-12, 1e-2]}
     search = GridSearchCV(

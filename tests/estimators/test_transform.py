@@ -12,7 +12,7 @@ from skcentrobind import Modalities
 NAMES = list(WIDTHS)
 
 
-def test_concat_puts_the_blocks_side_by_side(X, binder):
+def test_concat_concatenates_the_blocks(X, binder):
     bind = binder().fit(X)
     Z = bind.transform(X)
     assert Z.shape == (40, 12)
@@ -80,7 +80,7 @@ def test_one_modality(X, binder):
     assert_array_equal(bind.transform([X["text"]]), bind.transform(X["text"]))
 
 
-def test_rows_do_not_see_one_another(X, binder):
+def test_rows_are_embedded_independently(X, binder):
     bind = binder().fit(X)
     arrays = {name: array.copy() for name, array in X.items()}
     for array in arrays.values():
@@ -101,8 +101,8 @@ def test_many_rows_are_embedded_in_pieces(X, centro, monkeypatch):
 
 @pytest.mark.parametrize("params", [{}, {"standardize": False}, {"encoder": nn.Linear}], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_data_are_not_changed(gappy, binder, params, dtype):
-    arrays = [array.astype(dtype) for array in gappy.arrays]
+def test_data_are_not_changed(incomplete, binder, params, dtype):
+    arrays = [array.astype(dtype) for array in incomplete.arrays]
     kept = [array.copy() for array in arrays]
     bind = binder(**params).fit(arrays)
     bind.transform(arrays)

@@ -54,7 +54,7 @@ VARIANTS = {
 }
 LOSSES = public_losses() | CONSTRUCTORS | VARIANTS
 #: Losses whose value depends on the order of the samples, as Symile's draws do, or on a rotation,
-#: as components have a meaning of their own.
+#: as components have their own meaning.
 VARYING = {"SymileLoss", "SeparatedLoss"}
 every_loss = pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
 invariant = pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def degenerate():
     yield "more modalities than components", unit(rng, 5, 6, 2), unit(rng, 5, 6, 2), None
     yield "one component", torch.ones(3, 6, 1), -torch.ones(3, 6, 1), None
     yield "one modality", z[:1], z_aug[:1], None
-    yield "one modality with gaps", z[:1], z_aug[:1], missing[:1] & one_each[:1]
+    yield "one modality with missing rows", z[:1], z_aug[:1], missing[:1] & one_each[:1]
     yield "two rows", z[:, :2], z_aug[:, :2], None
     yield "one row", z[:, :1], z_aug[:, :1], None
     yield "a modality that no sample has", z, z_aug, missing
@@ -199,7 +199,7 @@ def test_degenerate_batches(make, temperature):
     ("rows", "present"),
     [(1, None), (2, torch.eye(3, dtype=torch.bool)[:, :2])],
 )
-def test_without_two_samples_there_is_nothing_to_tell_apart(make, rows, present):
+def test_without_two_samples_there_is_nothing_to_contrast(make, rows, present):
     z, z_aug, _ = draw(0, (3, rows, 4), False)
     if present is not None:
         z, z_aug = z * present[:, :, None], z_aug * present[:, :, None]

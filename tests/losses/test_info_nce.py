@@ -90,7 +90,7 @@ def problems(draw):
         rng.integers(1, 6),
     )
     z = unit(rng, n_modalities, batch, width)
-    if draw(st.booleans()):  # rows that are hard to tell apart, and exact ties
+    if draw(st.booleans()):  # rows that are hard to distinguish, and exact ties
         z[:, rng.integers(batch, size=batch // 2)] = z[:, :1]
     a = {
         "mean": lambda: z.mean(axis=0),

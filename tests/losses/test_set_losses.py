@@ -1,4 +1,4 @@
-"""Objectives on the whole set of a sample's embeddings: PMRL, GRAM and Symile."""
+"""Losses on the whole set of a sample's embeddings: PMRL, GRAM and Symile."""
 
 import math
 
@@ -295,7 +295,7 @@ def test_symile_draws_from_the_generator_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_symile_sees_what_pairs_do_not():
+def test_symile_learns_what_pairs_cannot():
     # The third is the product of the signs of the first two: any two of them are independent.
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]]).double()
     a, b = signs.T

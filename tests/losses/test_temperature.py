@@ -198,7 +198,7 @@ def test_temperatures_learn_with_the_anchor(temperature):
     assert_allclose(loss.temperature.values, 0.01, rtol=1e-6)
 
 
-def test_losses_say_what_is_frozen():
+def test_losses_return_what_is_frozen():
     z = torch.eye(4).expand(3, 4, 4)
     fixed = AnchorLoss(FixedAnchor("text"), 0.2)
     fixed.prepare(NAMES)
@@ -208,7 +208,7 @@ def test_losses_say_what_is_frozen():
 
 
 class FixedAndDrawn(FixedAnchor):
-    """The last modality never moves, and the first two stand still in this step."""
+    """The last modality never moves, and the first two do not move in this step."""
 
     def targets(self, z, present, generator):
         return [Target(z[1], frozen=(1, 0)), Target(z[0], [2], frozen=(0,))]
@@ -230,7 +230,7 @@ def test_a_step_freezes_what_any_target_does(wrap):
 
 
 @pytest.mark.parametrize("base", [AnchorLoss, RegularizedLoss])
-def test_a_forward_of_a_users_own_is_what_a_step_computes(base):
+def test_a_step_computes_a_users_own_forward(base):
     class Shifted(base):
         def forward(self, z, z_augmented, present, generator):
             return super().forward(z, z_augmented, present, generator) + 1.0

@@ -104,7 +104,7 @@ def test_unrelated_and_collapsed_embeddings_have_none():
 
 
 def test_propositions_of_the_paper_are_visible():
-    # Bound to a: b and c each know one half of it; b and c share nothing, and lose their own part.
+    # Bound to a: b and c determine one half of it each, share nothing, and lose their own part.
     rng = np.random.default_rng(0)
     n, one, two = 512, *rng.normal(size=(2, 512, 8))
     a = np.hstack([one, two]) / 4
@@ -113,7 +113,7 @@ def test_propositions_of_the_paper_are_visible():
     found = mutual_information_matrix(Z, Z, batch_size=n)
     assert found.loc["b", "c"] == pytest.approx(0, abs=1e-9)  # P3
     assert min(found.loc["a", ["b", "c"]]) > 1
-    noisy = {"a": a, "b": unit(rng, n, 16), "c": c}  # P2: augmentation tells nothing of b
+    noisy = {"a": a, "b": unit(rng, n, 16), "c": c}  # P2: augmentation has no information about b
     assert mutual_information_matrix(Z, noisy, batch_size=n).loc["b", "b"] < 0.1
 
 
@@ -214,7 +214,7 @@ def test_the_loss_is_that_of_training():
 # --- refusals -----------------------------------------------------------------------------
 
 ok = np.eye(3)
-lacking = np.where(np.arange(3)[:, None] < 2, np.nan, ok)
+missing_pair = np.where(np.arange(3)[:, None] < 2, np.nan, ok)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ lacking = np.where(np.arange(3)[:, None] < 2, np.nan, ok)
         (lambda: mutual_information_matrix([ok], [ok[:2]]), ["(2, 3)", "expected", "(3, 3)"]),
         (lambda: mutual_information_matrix([ok], {"a": ok}), ["'a'", "'modality0'"]),
         (lambda: anchor_bound([ok], [ok], temperature=-1), ["temperature", "got -1"]),
-        (lambda: anchor_bound([ok, lacking], [ok, ok]), ["two samples with all", "got 1"]),
+        (lambda: anchor_bound([ok, missing_pair], [ok, ok]), ["two samples with all", "got 1"]),
         (lambda: anchor_bound([ok, ok], [ok, ok[:, :2]]), ["same number of components"]),
     ],
 )

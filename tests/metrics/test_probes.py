@@ -177,15 +177,15 @@ def test_modalities_that_no_sample_has():
 # --- estimators ---------------------------------------------------------------------------
 
 
-class Views:
-    """A model as in cca-zoo: a list of views goes in, a list of views comes out."""
+class CCAZooModel:
+    """A model as in cca-zoo, from a list of arrays to a list of arrays."""
 
-    def fit(self, views):
-        self.shift = [v.mean(axis=0) for v in views]
+    def fit(self, arrays):
+        self.shift = [x.mean(axis=0) for x in arrays]
         return self
 
-    def transform(self, views):
-        return [(v - s)[:, :4] for v, s in zip(views, self.shift, strict=True)]
+    def transform(self, arrays):
+        return [(x - s)[:, :4] for x, s in zip(arrays, self.shift, strict=True)]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -200,7 +200,7 @@ def test_every_kind_of_estimator(table, centro, make_data):
         assert_allclose(table(estimator, probe, X, y, X_test, y_test), expected)
     dicts = dict(Z.items()), dict(Z_test.items())
     assert_allclose(table(None, probe, dicts[0], y, dicts[1], y_test), expected)
-    model = Views().fit(X.arrays)
+    model = CCAZooModel().fit(X.arrays)
     expected = table(
         None, probe, model.transform(X.arrays), y, model.transform(X_test.arrays), y_test
     )

@@ -65,7 +65,7 @@ def unit(rng, *shape):
 
 
 @st.composite
-def embeddings(draw, n_modalities=2, gaps=False):
+def embeddings(draw, n_modalities=2, has_missing=False):
     """Embeddings with many exact ties, or with few."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = n_modalities, draw(st.integers(1, 12)), draw(st.integers(1, 4))
@@ -74,7 +74,7 @@ def embeddings(draw, n_modalities=2, gaps=False):
     if kind == "copies":
         Z = Z[:, rng.integers(shape[1], size=shape[1])]
     Z = Z.astype(np.float32) if kind == "single" else Z
-    if gaps:
+    if has_missing:
         Z[rng.random(shape[:2]) < draw(st.sampled_from([0.0, 0.3, 0.6]))] = np.nan
     return list(Z)
 
@@ -110,7 +110,7 @@ def test_ranks_depend_on_angles_only(pair, seed, scale):
     ranks, order = retrieval_ranks(queries, gallery), rng.permutation(len(queries))
     assert_array_equal(retrieval_ranks(queries[order], gallery[order]), ranks[order])
     assert_array_equal(retrieval_ranks(scale * queries, gallery), ranks)
-    # Rotating rounds, which decides exact ties anew; random embeddings have none.
+    # Rotating rounds, which decides exact ties differently; random embeddings have none.
     queries, gallery = rng.normal(size=(2, *queries.shape))
     rotated = retrieval_ranks(queries @ rotation, gallery @ rotation)
     assert_array_equal(rotated, retrieval_ranks(queries, gallery))
@@ -165,7 +165,7 @@ def test_quantised_embeddings_do_not_overflow(dtype):
 
 
 @fast
-@given(embeddings(n_modalities=3, gaps=True))
+@given(embeddings(n_modalities=3, has_missing=True))
 def test_all_pairs_equal_loops(Z):
     expected = pairs_by_hand(Z)
     if not expected:
@@ -188,7 +188,7 @@ def test_all_pairs_equal_loops(Z):
 
 
 @fast
-@given(embeddings(n_modalities=4, gaps=True))
+@given(embeddings(n_modalities=4, has_missing=True))
 def test_several_to_one_equals_loops(Z):
     expected = {}
     for size in (2, 3):
@@ -237,7 +237,7 @@ def test_queries_of_several_modalities():
         assert_array_equal(retrieval_ranks(queries, Z[2]), expected)
     assert recall_at_k(Z[:2], Z[2], k=3) == np.mean(expected <= 3)
     assert median_rank(Z[:2], Z[2]) == np.median(expected)
-    # Opposite embeddings cancel: their centroid knows nothing.
+    # Opposite embeddings cancel: their centroid is zero.
     assert_array_equal(retrieval_ranks([Z[0], -Z[0]], Z[2]), 15.5)
 
 
@@ -251,7 +251,7 @@ def test_number_of_rows_with_subsets():
 def test_ranks_of_near_ties_are_those_of_float64(size):
     rng = np.random.default_rng(0)
     queries = unit(rng, 300, 6)
-    # Copies that float32 cannot tell from one another, and float64 can.
+    # Copies that are equal in float32 but not in float64.
     gallery = queries[rng.integers(5, size=300)] + 1e-9 * rng.normal(size=(300, 6))
     similarity = queries @ gallery.T
     own = np.diag(similarity)[:, None]
@@ -303,11 +303,11 @@ def test_present_instead_of_nan(dtype):
     rng = np.random.default_rng(0)
     Z = unit(rng, 3, 20, 4)
     present = rng.random((20, 3)) < 0.6
-    gappy = np.where(present.T[..., None], Z, np.nan)
+    incomplete = np.where(present.T[..., None], Z, np.nan)
     given = present.astype(dtype)
-    assert mean_reciprocal_rank(Z, present=given) == mean_reciprocal_rank(gappy)
+    assert mean_reciprocal_rank(Z, present=given) == mean_reciprocal_rank(incomplete)
     zeros = np.where(present.T[..., None], Z, 0)
-    assert mean_reciprocal_rank(zeros, present=given) == mean_reciprocal_rank(gappy)
+    assert mean_reciprocal_rank(zeros, present=given) == mean_reciprocal_rank(incomplete)
 
 
 def test_presence_of_the_data_fits_the_embeddings():
@@ -345,12 +345,12 @@ def test_presence_with_the_modalities_first_is_refused(shape):
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_every_mark_of_a_missing_row_counts(missing):
     Z = unit(np.random.default_rng(0), 2, 6, 3)
-    gappy = Z.copy()
-    gappy[0, 2] = np.nan
+    incomplete = Z.copy()
+    incomplete[0, 2] = np.nan
     marked = Z[0].astype(object)
     marked[2] = missing
     frame = pd.DataFrame(marked)
-    expected = mean_reciprocal_rank(list(gappy))
+    expected = mean_reciprocal_rank(list(incomplete))
     forms = [frame.astype("Float64")] + [frame] * (missing is not pd.NA)
     forms += [marked] * (missing is not pd.NA)
     for form in forms:

@@ -32,7 +32,7 @@ SCORERS = {
 
 
 class Halve(TransformerMixin, BaseEstimator):
-    """A step for Modalities, to be seen in what comes after."""
+    """A step for Modalities with a visible effect on later steps."""
 
     def fit(self, X, y=None):
         self.fitted_ = True
@@ -72,12 +72,12 @@ def test_pairs_by_name_position_and_subset(centro, X):
     assert scorer(bind, X) == pytest.approx(-distances.mean(), rel=1e-5)
 
 
-def test_missing_modalities(centro, gappy):
-    bind = centro().fit(gappy)
-    Z = bind.transform_modalities(gappy)
-    assert SCORERS["mrr"](bind, gappy) == pytest.approx(mean_reciprocal_rank(Z))
+def test_missing_modalities(centro, incomplete):
+    bind = centro().fit(incomplete)
+    Z = bind.transform_modalities(incomplete)
+    assert SCORERS["mrr"](bind, incomplete) == pytest.approx(mean_reciprocal_rank(Z))
     expected = alignment(Z).to_numpy()[np.triu_indices(3, k=1)].mean()
-    assert SCORERS["alignment"](bind, gappy) == pytest.approx(-expected)
+    assert SCORERS["alignment"](bind, incomplete) == pytest.approx(-expected)
 
 
 def test_alignment_of_unshared_modalities():

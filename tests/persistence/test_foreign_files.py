@@ -1,4 +1,4 @@
-"""Files from other devices, other formats and other hands: load says what is wrong."""
+"""Files from other devices, formats and sources: load names the fault."""
 
 import json
 import pickle
@@ -28,10 +28,10 @@ def path(tmp_path):
 # Devices
 
 
-def test_a_device_that_is_not_here(X, centro, path):
+def test_an_unavailable_device(X, centro, path):
     bind = centro().fit(X)
     rewrite(bind, path, lambda header, tensors: header["params"].update(device="cuda:77"))
-    with pytest.warns(UserWarning, match=r"device='cuda:77', which is not here.*on the CPU"):
+    with pytest.warns(UserWarning, match=r"device='cuda:77', which is not available.*on the CPU"):
         loaded = load(path)
     assert (loaded.device, loaded.device_) == ("cuda:77", "cpu")
     assert same(loaded.transform(X), bind.transform(X))
@@ -40,7 +40,7 @@ def test_a_device_that_is_not_here(X, centro, path):
         load(path, device="cuda:78")
 
 
-def test_a_generator_of_another_kind_of_device_starts_anew(X, centro, path):
+def test_a_generator_of_another_kind_of_device_starts_afresh(X, centro, path):
     def change(header, tensors):
         header["device"] = "cuda"
         tensors["random.generator_"] = torch.zeros(16, dtype=torch.uint8)
@@ -82,9 +82,9 @@ TAMPERED = {
     "newer format": (set_in("format", to=99), "in format 99, but this is version.*upgrade"),
     "no format": (set_in("format", to=None), "no format version"),
     "format of text": (set_in("format", to="1"), "no format version"),
-    "unknown class": (set_in("class", to="os.system"), "does not know; it loads Centro"),
-    "class is no text": (set_in("class", to=3), "lacks a usable 'class'"),
-    "no parameters": (set_in("params", to=[]), "lacks a usable 'params'"),
+    "unknown class": (set_in("class", to="os.system"), "does not support; it loads Centro"),
+    "class is no text": (set_in("class", to=3), "has no usable 'class'"),
+    "no parameters": (set_in("params", to=[]), "has no usable 'params'"),
     "unknown parameter": (set_in("params", "speed", to=1), "speed"),
     "bad parameter": (set_in("params", "temperature", to=-1), "temperature=-1, expected"),
     "unknown kind": (set_in("params", "encoder", to={"$eval": "1/0"}), "unknown kind.*eval"),
@@ -113,7 +113,7 @@ TAMPERED = {
     "other weights": (set_tensor("module.groups.0.first_bias", torch.zeros(2)), "size mismatch"),
     "other scaler": (set_tensor("scaler.1.scale_", torch.ones(9)), "another width than 5"),
     "other moments": (set_tensor("optimizer.0.exp_avg", torch.ones(9)), "optimiser's '0.exp_avg'"),
-    "a tensor too many": (set_tensor("virus", torch.ones(9)), "nothing needs, such as 'virus'"),
+    "a tensor too many": (set_tensor("virus", torch.ones(9)), "unused tensors, such as 'virus'"),
 }
 
 
@@ -151,7 +151,7 @@ def test_foreign_files(path, tmp_path):
         with pytest.raises(ValueError, match="or it is damaged"):
             load(path)
     save_file({"w": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="lacks the metadata 'skcentrobind'"):
+    with pytest.raises(ValueError, match="the metadata 'skcentrobind' is missing"):
         load(path)
     save_file({"w": torch.zeros(3)}, path, metadata={"skcentrobind": "[" * 10**5})
     with pytest.raises(ValueError, match="or it is damaged"):

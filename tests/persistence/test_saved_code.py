@@ -47,7 +47,7 @@ CODE = {
 
 
 @pytest.mark.parametrize("name", CODE)
-def test_code_is_asked_for_again(X, centro, path, name):
+def test_code_is_required_again(X, centro, path, name):
     code, kind = CODE[name]
     (parameter,) = code
     bind = centro(**code).fit(X)

@@ -120,13 +120,14 @@ def test_a_second_file_equals_the_first(any_fitted, path, tmp_path):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_missing_modalities(gappy, binder, path):
-    bind = binder().fit(gappy)
+def test_missing_modalities(incomplete, binder, path):
+    bind = binder().fit(incomplete)
     bind.save(path)
     loaded = load(path)
-    assert same(loaded.transform(gappy), bind.transform(gappy))
+    assert same(loaded.transform(incomplete), bind.transform(incomplete))
     assert same(
-        loaded.partial_fit(gappy).transform(gappy), bind.partial_fit(gappy).transform(gappy)
+        loaded.partial_fit(incomplete).transform(incomplete),
+        bind.partial_fit(incomplete).transform(incomplete),
     )
 
 

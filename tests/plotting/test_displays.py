@@ -145,7 +145,7 @@ def test_matrix_holds_the_numbers_of_the_report(Z, metric):
     assert display.lines_ is display.pair_lines_ is display.chance_line_ is None
 
 
-def test_chance_stands_beside_the_matrix():
+def test_chance_is_shown_beside_the_matrix():
     ranks = {("a", "b"): np.arange(1, 11), ("b", "a"): np.arange(10, 0, -1)}
     display = RetrievalDisplay(ranks).plot(metric="recall@2")
     assert display.colorbar_.ax.get_ylabel() == "recall@2 (chance 0.2)"

@@ -203,11 +203,11 @@ def test_umap_is_seeded_and_takes_few_points(n_samples):
 
 
 def test_umap_gets_settings_that_suit_few_points_and_a_seed(full, monkeypatch):
-    asked = []
+    calls = []
 
     class UMAP:
         def __init__(self, **settings):
-            asked.append(settings)
+            calls.append(settings)
 
         def fit_transform(self, pooled):
             return pooled[:, :2]
@@ -215,7 +215,7 @@ def test_umap_gets_settings_that_suit_few_points_and_a_seed(full, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
     EmbeddingDisplay.from_embeddings(full[:3], method="umap", random_state=0)
     EmbeddingDisplay.from_embeddings(full, method="umap", random_state=0)
-    few, many = asked
+    few, many = calls
     assert (few["n_neighbors"], few["init"], few["n_jobs"]) == (8, "random", 1)
     assert (many["n_neighbors"], many["init"], many["n_jobs"]) == (15, "spectral", 1)
 

@@ -39,7 +39,7 @@ def test_every_row_once_an_epoch_in_equal_batches(n_samples, batch_size, seed):
         assert sorted(seen) == list(range(n_samples))
         assert len(batches) == len(sizes)
         assert max(sizes) - min(sizes) <= 1
-        # A batch of one teaches nothing: three rows make one batch, even with batch_size=2.
+        # A batch of one has no negatives: three rows make one batch, even with batch_size=2.
         assert min(sizes) > 1 or n_samples == 1
         assert max(sizes) <= batch_size or (batch_size, max(sizes), n_samples % 2) == (2, 3, 1)
         assert len(sizes) == 1 or max(sizes) > batch_size / 2
@@ -60,13 +60,13 @@ def test_order_of_the_rows():
     assert all("mask" not in batch for batch, _ in shuffled)
 
 
-def test_data_are_laid_out_as_the_groups_want_them():
+def test_data_are_laid_out_as_the_groups_need_them():
     rng = np.random.default_rng(0)
     arrays = {"a": rng.normal(size=(5, 2)), "b": rng.normal(size=(5, 2, 3)), "c": np.eye(5)}
     X = Modalities(arrays)
     scalers = [*fit_scalers(X)[:1], None, None]
-    everywhere, gaps = np.ones((5, 3), dtype=bool), np.arange(15).reshape(5, 3) % 2 == 0
-    for present in (everywhere, gaps):
+    everywhere, partly = np.ones((5, 3), dtype=bool), np.arange(15).reshape(5, 3) % 2 == 0
+    for present in (everywhere, partly):
         data = BindData.from_modalities(X, present, scalers, [(2, 0), (1,)], "cpu")
         a = (arrays["a"] - arrays["a"].mean(axis=0)) / arrays["a"].std(axis=0)
         assert_allclose(data.inputs[0], np.hstack([np.eye(5), a]), atol=1e-6)

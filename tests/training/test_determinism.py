@@ -22,7 +22,7 @@ def dropout_encoder(n_features, n_components):
     return nn.Sequential(nn.Linear(n_features, 8), nn.Dropout(0.5), nn.Linear(8, n_components))
 
 
-#: Settings whose randomness comes from different places.
+#: Settings whose randomness comes from different sources.
 CONFIGURATIONS = {
     "default": {},
     "mlp": {"encoder": "mlp", "augmentation": "mask"},
@@ -236,7 +236,7 @@ def short_sums_are_never_shared(torch_threads):
 
 @pytest.mark.parametrize("cls", [CentroBindTransformer, FixedAnchorBindTransformer])
 @pytest.mark.parametrize(
-    ("n_samples", "widths", "gaps", "params"),
+    ("n_samples", "widths", "missing_share", "params"),
     [
         (500, (60, 80, 100), 0.0, {}),
         (500, (80, 80, 80), 0.0, {}),
@@ -246,16 +246,18 @@ def short_sums_are_never_shared(torch_threads):
         (500, (2000, 3000, 60), 0.0, {}),
         (1500, (60, 80, 100), 0.0, {"batch_size": 1024}),
     ],
-    ids=["unequal", "equal", "gaps", "mlp", "small temperature", "wide", "large batch"],
+    ids=["unequal", "equal", "missing", "mlp", "small temperature", "wide", "large batch"],
 )
-def test_two_threads_of_torch_change_nothing(torch_threads, cls, n_samples, widths, gaps, params):
-    # Of realistic size, so that torch does share out its work: plain matrix products would fail
+def test_two_threads_of_torch_change_nothing(
+    torch_threads, cls, n_samples, widths, missing_share, params
+):
+    # Of realistic size, so that torch does distribute its work: plain matrix products would fail
     # the last two.
     if not short_sums_are_never_shared(torch_threads):
         pytest.skip("this BLAS adds up even short sums in an order that depends on the threads")
     rng = np.random.default_rng(0)
     X = {f"x{m}": rng.normal(size=(n_samples, width)) for m, width in enumerate(widths)}
-    X["x1"][rng.random(n_samples) < gaps] = np.nan
+    X["x1"][rng.random(n_samples) < missing_share] = np.nan
     bind = cls(pretrain_epochs=1, max_epochs=2, random_state=0, **params)
     results = []
     for n_threads in (1, 2):
@@ -298,15 +300,15 @@ def test_partial_fits_add_up_to_a_fit(X, name):
     assert same(pieces.transform(X), whole.transform(X))
 
 
-def test_partial_fits_add_up_to_a_fit_with_gaps(gappy, fixed):
-    whole = fixed(pretrain_epochs=0).fit(gappy)
+def test_partial_fits_add_up_to_a_fit_with_missing_modalities(incomplete, fixed):
+    whole = fixed(pretrain_epochs=0).fit(incomplete)
     pieces = fixed(pretrain_epochs=5)  # which partial_fit leaves out
     for _ in range(whole.n_iter_):
-        pieces.partial_fit(gappy)
-    assert same(pieces.transform(gappy), whole.transform(gappy))
+        pieces.partial_fit(incomplete)
+    assert same(pieces.transform(incomplete), whole.transform(incomplete))
 
 
-def test_fit_forgets_what_came_before(any_centro, X, make_data):
+def test_fit_starts_afresh(any_centro, X, make_data):
     expected = clone(any_centro).fit_transform(X)
     other, _ = make_data(seed=5)
     assert same(any_centro.fit(other).partial_fit(other).fit_transform(X), expected)

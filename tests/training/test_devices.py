@@ -1,4 +1,4 @@
-"""Everything runs on whatever device it is told to, shown on the CPU by a device that is made up.
+"""Everything runs on the chosen device, shown on the CPU by a simulated device.
 
 `Elsewhere` wraps tensors that say that they live on the device "maia". Their numbers stay in the
 CPU's memory, so results can be compared with the CPU's, but an operation that mixes them with
@@ -79,9 +79,9 @@ def everything(X, device, cls=CentroBindTransformer, **params):
     ]
 
 
-def data(gaps):
+def data(has_missing):
     X, _ = draw()
-    if gaps:
+    if has_missing:
         present = np.random.default_rng(1).random((len(X), 3)) < 0.7
         present[np.arange(len(X)), np.arange(len(X)) % 3] = True
         arrays = [np.where(present[:, [m]], a, np.nan) for m, a in enumerate(X.arrays)]
@@ -96,7 +96,7 @@ TAKE = (torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default)
 
 
 class Elsewhere(torch.Tensor):
-    """A tensor of the CPU that claims to live on `DEVICE`."""
+    """A tensor of the CPU that reports the device `DEVICE`."""
 
     @staticmethod
     def __new__(cls, tensor):
@@ -114,7 +114,7 @@ class Elsewhere(torch.Tensor):
         return Elsewhere(self.inner.clone())
 
     def cpu(self):
-        # torch would see a tensor of the CPU, with nothing to do.
+        # torch would get a tensor of the CPU and do nothing.
         return self.inner.clone()
 
     def tolist(self):
@@ -129,9 +129,9 @@ class Elsewhere(torch.Tensor):
 
 
 class AnyGenerator(torch.Generator):
-    """A generator of the CPU that claims to live where it was asked for."""
+    """A generator of the CPU that reports the requested device."""
 
-    # Without a default, so that the package has to say where.
+    # Without a default, so that the package must pass a device.
     def __new__(cls, device):
         made = super().__new__(cls)
         made.home = torch.device(device)
@@ -154,7 +154,7 @@ def run_elsewhere(function, args, kwargs):
     moves = function in (aten._to_copy.default, aten.copy_.default, *TAKE)
     # As on a GPU, a number without axes may come from the CPU, and so may the rows to take.
     at_home = [t for t in tensors if not isinstance(t, Elsewhere) and t.ndim]
-    # Autograd makes zeros for outputs of unbind that nobody used where C++ believes them to be.
+    # Autograd makes zeros for unused outputs of unbind where C++ believes them to be.
     unused = function is aten.stack.default and not any(t.any() for t in at_home)
     if any(there) and at_home and not moves and not unused:
         raise RuntimeError(f"{function}: expected all tensors to be on the same device")
@@ -174,14 +174,14 @@ def run_elsewhere(function, args, kwargs):
     def wrap(value):
         if not isinstance(value, torch.Tensor):
             return value
-        # What an operation changed in place is what it was given.
+        # An operation in place returns its own input.
         return wrappers[id(value)] if id(value) in wrappers else Elsewhere(value)
 
     return tree_map(wrap, out)
 
 
 class OtherDevice(TorchDispatchMode):
-    """Makes tensors that are asked for on `DEVICE`."""
+    """Makes tensors on `DEVICE` if requested."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         return run_elsewhere(function, args, kwargs or {})
@@ -206,7 +206,7 @@ def called_by_package():
     """Whether the call came from a file of the package, and not from torch, skorch or a test."""
     frame = sys._getframe(2)
     while frame.f_code.co_filename.startswith(TORCH):
-        # Optimisers of torch keep their step counts wherever they like.
+        # Optimisers of torch keep their step counts on any device.
         if "optim" in Path(frame.f_code.co_filename).parts:
             return False
         frame = frame.f_back
@@ -235,12 +235,12 @@ def test_the_made_up_device_refuses_a_mix(other_device):
         there.numpy()
 
 
-@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
+@pytest.mark.parametrize("has_missing", [False, True], ids=["complete", "missing"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_another_device_gives_the_same_numbers(name, gaps, request):
+def test_another_device_gives_the_same_numbers(name, has_missing, request):
     if name == "median" and OLD_TORCH:
         pytest.skip("the backward pass of sort makes tensors on the CPU in old releases of torch")
-    X, params = data(gaps), SETTINGS[name]
+    X, params = data(has_missing), SETTINGS[name]
     expected = everything(X, "cpu", **params)
     found = everything(X, request.getfixturevalue("other_device"), **params)
     for a, b in zip(found, expected, strict=True):
@@ -249,7 +249,7 @@ def test_another_device_gives_the_same_numbers(name, gaps, request):
 
 
 def test_bfloat16_on_another_device(request):
-    X, params = data(gaps=True), {"precision": "bf16", "n_components": 6}
+    X, params = data(has_missing=True), {"precision": "bf16", "n_components": 6}
     params["encoder"] = ["identity", "mlp", "residual"]
     expected = everything(X, "cpu", **params)
     found = everything(X, request.getfixturevalue("other_device"), **params)
@@ -304,7 +304,7 @@ def test_auto_prefers_cuda_then_mps(monkeypatch, cuda, mps, expected):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")])
-def test_a_gpu_that_is_not_there_is_an_error(binder, X, device):
+def test_an_unavailable_gpu_is_an_error(binder, X, device):
     with pytest.raises(ValueError, match=r"cannot be used here.*use device='auto' or device='cpu'"):
         binder(device=device).fit(X)
 
@@ -317,10 +317,10 @@ needs_gpu = [
 ]
 
 
-@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
+@pytest.mark.parametrize("has_missing", [False, True], ids=["complete", "missing"])
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_gpu) for name in SETTINGS])
-def test_a_gpu_learns(name, gaps):
-    X, params = data(gaps), SETTINGS[name]
+def test_a_gpu_learns(name, has_missing):
+    X, params = data(has_missing), SETTINGS[name]
     first, second = (everything(X, "cuda", **params) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)

@@ -75,7 +75,7 @@ def test_groups_of_the_optimiser(X, centro):
 
 
 def test_rates_of_more_than_ten_groups(centro):
-    # Groups are told apart by the beginning of a name: the 1st must not take the 10th along.
+    # Groups are distinguished by the beginning of a name: the 1st must not take the 10th along.
     rng = np.random.default_rng(0)
     data = [rng.normal(size=(12, 3)) for _ in range(12)]
     rates = [1e-3 * (m + 1) for m in range(12)]
@@ -96,14 +96,16 @@ def test_rates_beside_other_splits_and_identity(X, centro):
     assert {group["lr"] for group in bind.net_.optimizer_.param_groups} == {1e-2, 1e-3}
 
 
-def test_rates_with_gaps_and_partial_fit(gappy, binder):
+def test_rates_with_missing_modalities_and_partial_fit(incomplete, binder):
     rates = {"image": 1e-12, "text": 1e-2, "audio": 5e-3}
     params = {"learning_rate": rates, "pretrain_epochs": 0}
-    bind = binder(**params, max_epochs=2).fit(gappy)
-    again = binder(**params).partial_fit(gappy).partial_fit(gappy)
-    assert_array_equal(bind.transform(gappy), again.transform(gappy))
-    restored = pickle.loads(pickle.dumps(clone(bind).fit(gappy)))
-    assert_array_equal(restored.transform(gappy), bind.transform(gappy)[: len(gappy)][:, :12])
+    bind = binder(**params, max_epochs=2).fit(incomplete)
+    again = binder(**params).partial_fit(incomplete).partial_fit(incomplete)
+    assert_array_equal(bind.transform(incomplete), again.transform(incomplete))
+    restored = pickle.loads(pickle.dumps(clone(bind).fit(incomplete)))
+    assert_array_equal(
+        restored.transform(incomplete), bind.transform(incomplete)[: len(incomplete)][:, :12]
+    )
 
 
 def test_rates_are_saved(X, centro, tmp_path):

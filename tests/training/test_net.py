@@ -29,23 +29,23 @@ def fixed_binder(**settings):
     return FixedAnchorBindTransformer(**SMALL | {"pretrain_epochs": 1} | settings)
 
 
-class Listener(Callback):
+class BatchCallback(Callback):
     pass
 
 
 @pytest.mark.parametrize("aggregator", ["mean", "random", "random_intra"])
-def test_listeners_change_nothing(aggregator):
+def test_callbacks_change_nothing(aggregator):
     X = make_X()
-    plain, heard = (
+    plain, called = (
         binder(aggregator=aggregator, callbacks=callbacks).fit(X)
-        for callbacks in (None, [Listener()])
+        for callbacks in (None, [BatchCallback()])
     )
-    assert_allclose(plain.loss_curve_, heard.loss_curve_, rtol=1e-12)
-    assert_array_equal(plain.transform(X), heard.transform(X))
+    assert_allclose(plain.loss_curve_, called.loss_curve_, rtol=1e-12)
+    assert_array_equal(plain.transform(X), called.transform(X))
 
 
 class FreezeWatch(Callback):
-    """Compares every encoder before and after each step, and hears what the loss freezes."""
+    """Compares every encoder before and after each step, and records what the loss freezes."""
 
     def __init__(self):
         self.steps = []
@@ -105,7 +105,7 @@ class Explodes(nn.Linear):
         return super().forward(x) * torch.inf
 
 
-@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+@pytest.mark.parametrize("callbacks", [None, [BatchCallback()]])
 def test_diverged_training_is_an_error(callbacks):
     estimator = binder(encoder=["mlp", "mlp", Explodes(3, 4)], callbacks=callbacks)
     with pytest.raises(ValueError, match=r"loss became nan in epoch 1.*Lower learning_rate") as e:
@@ -198,10 +198,10 @@ def test_validation_is_comparable_between_epochs(aggregator):
     assert_allclose(losses, losses[0], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("n_samples", "gaps"), [(30, False), (60, True)])
-def test_early_stopping_with_tiny_batches(n_samples, gaps):
+@pytest.mark.parametrize(("n_samples", "has_missing"), [(30, False), (60, True)])
+def test_early_stopping_with_tiny_batches(n_samples, has_missing):
     X = make_X(n_samples)  # 3 or 6 rows are held out
-    if gaps:
+    if has_missing:
         X[0][::2] = np.nan
         X[1][1::2] = np.nan
     estimator = binder(batch_size=2, early_stopping=True, max_epochs=2).fit(X)

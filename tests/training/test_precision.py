@@ -1,4 +1,6 @@
-"""Encoders that compute in bfloat16 come near those in float32, and all else stays float32."""
+"""Encoders that compute in bfloat16 are close to those in float32, and all else stays float32."""
+
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -138,9 +140,9 @@ def threads():
 
 
 class Notes(nn.Module):
-    """Writes down what it sees."""
+    """Records the types of its input and output."""
 
-    seen = []
+    seen: ClassVar = []
 
     def __init__(self, width):
         super().__init__()
@@ -199,11 +201,11 @@ def test_digits_are_learned_as_in_float32(digits, params):
     assert bind.score(digits) == pytest.approx(full.score(digits), abs=0.02)
 
 
-def test_gaps_and_both_estimators(binder, gappy):
-    full, bind = binder().fit(gappy), binder(precision="bf16").fit(gappy)
+def test_missing_modalities_and_both_estimators(binder, incomplete):
+    full, bind = binder().fit(incomplete), binder(precision="bf16").fit(incomplete)
     np.testing.assert_allclose(bind.loss_curve_, full.loss_curve_, rtol=0.02)
-    bind.partial_fit(gappy)
-    assert np.isfinite(bind.transform(gappy)).all()
+    bind.partial_fit(incomplete)
+    assert np.isfinite(bind.transform(incomplete)).all()
 
 
 def test_sparse_rows(X, centro):
@@ -264,7 +266,7 @@ def test_a_device_that_cannot(binder, X, monkeypatch):
         raise RuntimeError("BFloat16 is not supported here\nand more")
 
     assert resolve_precision("float32", "meta") is None
-    # The device that only knows shapes cannot compute anything.
+    # The meta device has only shapes and cannot compute.
     with pytest.raises(ValueError, match=r"'bf16' cannot be used on device='meta' \(.*'float32'"):
         resolve_precision("bf16", "meta")
     monkeypatch.setattr(torch.Tensor, "__matmul__", refuse)

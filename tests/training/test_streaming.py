@@ -29,10 +29,10 @@ def flat_linear(n_features, n_components):
 
 
 @pytest.fixture
-def arrays(gappy):
+def arrays(incomplete):
     rng = np.random.default_rng(0)
-    image = rng.normal(size=(len(gappy), 2, 3)).astype(np.float32)
-    return {**dict(gappy.items()), "video": image}
+    image = rng.normal(size=(len(incomplete), 2, 3)).astype(np.float32)
+    return {**dict(incomplete.items()), "video": image}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_large_arrays_are_streamed(arrays, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [None, np.array([1, 4, 5, 8, 9])])
-def test_rows_come_in_the_order_that_is_asked_for(rows, tmp_path):
+def test_rows_come_in_the_requested_order(rows, tmp_path):
     x = np.arange(30.0).reshape(10, 3)
     stream = StreamedRows(["x"], [x], [None], rows, "cpu")
     some = torch.tensor([3, 0, 4, 0])
@@ -97,8 +97,8 @@ def test_transform_modality_writes_into_an_array(arrays, mapped, tmp_path):
     for name, x in mapped.items():
         assert bind.transform_modality(x, name, out=file) is file
         assert_array_equal(file, bind.transform_modality(arrays[name], name))
-        absent = ~Modalities([arrays[name]]).present[:, 0]
-        assert np.isnan(file[absent]).all()
+        missing = ~Modalities([arrays[name]]).present[:, 0]
+        assert np.isnan(file[missing]).all()
     with pytest.raises(ValueError, match=r"out must be an array of shape \(40, 4\), got \(40, 3\)"):
         bind.transform_modality(mapped["text"], "text", out=np.empty((40, 3)))
 

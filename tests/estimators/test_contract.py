@@ -1,4 +1,4 @@
-"""The contract that every estimator keeps, whatever its objective."""
+"""The contract that every estimator keeps, whatever its loss."""
 
 import ast
 import inspect
@@ -42,18 +42,18 @@ def test_scikit_learns_own_checks(name):
     assert len(results) > 40
 
 
-def test_the_same_seed_gives_the_same_numbers(each, gappy):
+def test_the_same_seed_gives_the_same_numbers(each, incomplete):
     states = np.random.get_state()[1].copy(), torch.get_rng_state()
-    first, second = each().fit(gappy), each().fit(gappy)
+    first, second = each().fit(incomplete), each().fit(incomplete)
     assert first.loss_curve_ == second.loss_curve_
-    assert_array_equal(first.transform(gappy), second.transform(gappy))
+    assert_array_equal(first.transform(incomplete), second.transform(incomplete))
     assert_array_equal(np.random.get_state()[1], states[0])
     assert torch.equal(torch.get_rng_state(), states[1])
-    assert each(random_state=1).fit(gappy).loss_curve_ != first.loss_curve_
+    assert each(random_state=1).fit(incomplete).loss_curve_ != first.loss_curve_
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_it_learns_to_find_samples_that_it_has_not_seen(name):
+def test_retrieval_of_new_samples_is_learned(name):
     train, test = draw(400)[0], draw(100, seed=1)[0]
     settings = {"init": "random", "max_epochs": 30, "batch_size": 100, "learning_rate": 1e-2}
     bind = ESTIMATORS[name](n_components=8, **settings, random_state=0)
@@ -63,12 +63,12 @@ def test_it_learns_to_find_samples_that_it_has_not_seen(name):
     assert bind.loss_curve_[-1] < bind.loss_curve_[0]
 
 
-def test_absent_modalities(each, gappy, X):
-    bind = each().fit(gappy)
-    Z = bind.transform_modalities(gappy)
-    assert_array_equal(Z.present, gappy.present)
-    assert np.isfinite(bind.transform(gappy)).all()
-    # What stands in absent rows is never read.
+def test_missing_modalities(each, incomplete, X):
+    bind = each().fit(incomplete)
+    Z = bind.transform_modalities(incomplete)
+    assert_array_equal(Z.present, incomplete.present)
+    assert np.isfinite(bind.transform(incomplete)).all()
+    # The contents of missing rows are never read.
     arrays = [a.copy() for a in X.arrays]
     arrays[1][5:] = np.nan
     alone = [arrays[0], None, None]
@@ -98,11 +98,11 @@ def test_search_and_pipeline(each, X, y):
     assert pipe.fit(X, y).score(X, y) > 0.6
 
 
-def test_pickled_saved_and_continued(each, gappy, tmp_path):
-    bind = each(learn_temperature=True, regularizers={"uniformity": 0.1}).fit(gappy)
-    for copy in assert_copies_go_on(bind, gappy, tmp_path / "bind.safetensors"):
+def test_pickled_saved_and_continued(each, incomplete, tmp_path):
+    bind = each(learn_temperature=True, regularizers={"uniformity": 0.1}).fit(incomplete)
+    for copy in assert_copies_go_on(bind, incomplete, tmp_path / "bind.safetensors"):
         assert copy.temperature_ == bind.temperature_
-        assert_array_equal(copy.transform(gappy), bind.transform(gappy))
+        assert_array_equal(copy.transform(incomplete), bind.transform(incomplete))
 
 
 def test_partial_fit_is_one_epoch(each, X):
@@ -186,7 +186,7 @@ def test_divergence_is_named_when_the_temperature_is_learned(each, X):
 
 @pytest.mark.parametrize("cls", [CentroBindTransformer, PairwiseBindTransformer])
 @pytest.mark.parametrize("learn", [False, True])
-def test_a_temperature_for_each_modality(X, cls, learn):
+def test_a_temperature_per_modality(X, cls, learn):
     values = {"image": 0.1, "text": 0.2, "audio": 0.5}
     quick = {"n_components": 4, "max_epochs": 3, "learn_temperature": learn, "random_state": 0}
     by_name = cls(temperature=values, **quick).fit(X)
@@ -217,7 +217,7 @@ def test_wrong_temperatures(X):
 
 
 @pytest.mark.parametrize("name", ["uniformity", "geometric_consistency"])
-def test_regularizers_do_what_they_say(X, each, name):
+def test_regularizers_lower_their_terms(X, each, name):
     term = skcentrobind.losses.REGULARIZERS[name]
 
     def value(weight):
@@ -237,7 +237,7 @@ def test_alignment_temperature(X):
     assert np.abs(fits[0] - fits[1]).max() > 1e-4
 
 
-def test_an_objective_is_a_short_file():
+def test_a_loss_is_a_short_file():
     # "One loss file, one estimator file" is only a promise if the latter stays short.
     # Without its docstrings, which hold the description of every parameter.
     for name in set(ESTIMATORS) - IN_TEST_COMMON:
@@ -247,7 +247,7 @@ def test_an_objective_is_a_short_file():
         assert len(source.splitlines()) - length < 120, name
 
 
-def test_an_objective_of_a_users_own(X):
+def test_a_users_own_loss(X):
     class Spread(BaseLoss):
         def forward(self, z, z_augmented, present, generator):
             return (z - z_augmented.mean(dim=0)).square().sum(dim=-1).mean()
