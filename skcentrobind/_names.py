@@ -101,7 +101,7 @@ def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
     return [value] * len(names)
 
 
-def optional(module: str, what: str, extra: str) -> Any:
+def optional(module: str, what: str, extra: str = "", package: str = "") -> Any:
     """Return a module of an optional library.
 
     Parameters
@@ -110,8 +110,14 @@ def optional(module: str, what: str, extra: str) -> Any:
         Its full name.
     what : str
         What needs it, the start of a sentence.
-    extra : str
+    extra : str, default=""
         The extra of this package that installs it.
+    package : str, default=""
+        Name under which it is installed if no extra does.
+
+    Returns
+    -------
+    module : module
 
     Raises
     ------
@@ -121,7 +127,7 @@ def optional(module: str, what: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as exc:
-        raise ImportError(
-            f"{what} needs {module.partition('.')[0]}, which comes with the extra `{extra}`: "
-            f"pip install 'skcentrobind[{extra}]'"
-        ) from exc
+        name = package or module.partition(".")[0]
+        source = f", which comes with the extra `{extra}`" if extra else ", which is not installed"
+        target = f"'skcentrobind[{extra}]'" if extra else name
+        raise ImportError(f"{what} needs {name}{source}: pip install {target}") from exc

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
-from skcentrobind._data.modalities import check_array, find_missing, is_raw, missing_rows
+from skcentrobind._data.modalities import check_array, find_missing, is_frame, is_raw, missing_rows
 
 
 def is_word(transformer, word):
@@ -152,7 +152,7 @@ def _add_name(exc, name):
 def _present_rows(transformer, item, present):
     """Return the rows that have the modality; one column of text becomes 1-D if need be."""
     if not present.all():
-        item = item.iloc[present] if hasattr(item, "iloc") else item[present]
+        item = item.iloc[present] if is_frame(item) else item[present]
     while isinstance(transformer, Pipeline):
         transformer = transformer.steps[0][1]
     takes_2d = not hasattr(transformer, "__sklearn_tags__") or (
@@ -181,10 +181,10 @@ def _insert_missing(out, item, present):
         nan_row = missing_rows(1, out.shape[1], np.result_type(out.dtype, np.float32))
         rows = np.where(present, np.cumsum(present) - 1, out.shape[0])
         return sparse.vstack([out, nan_row], format="csr")[rows]
-    if hasattr(out, "iloc"):
+    if is_frame(out):
         # The frame has no row -1, so reindex fills it with NaN.
         rows = np.where(present, np.cumsum(present) - 1, -1)
-        index = item.index if hasattr(item, "iloc") else range(len(present))
+        index = item.index if is_frame(item) else range(len(present))
         return out.reset_index(drop=True).reindex(rows).set_axis(index, axis=0)
     if is_raw(out):
         full = np.full((len(present), *out.shape[1:]), None, dtype=object)

@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.modalities import Modalities, is_frame
 from skcentrobind._names import did_you_mean, is_integer
 
 
@@ -371,15 +371,10 @@ def plain_tensor(X: Any) -> Any:
     return X
 
 
-def is_frame(X: Any) -> bool:
-    """Return whether X is a DataFrame of pandas."""
-    return hasattr(X, "iloc") and hasattr(X, "columns")
-
-
 #: Every form of input, one row per form; the first one that accepts the data reads them.
 FORMS = [
     Form(lambda X: isinstance(X, Modalities), _read_modalities),
-    Form(lambda X: is_frame(X) and X.columns.nlevels > 1, _read_deep_frame),
     Form(is_collection, _read_collection),
+    Form(lambda X: is_frame(X) and X.columns.nlevels > 1, _read_deep_frame),
     Form(lambda X: True, _read_matrix),
 ]

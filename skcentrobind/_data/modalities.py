@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sized
 import numpy as np
 from scipy import sparse
 
+from skcentrobind._data.frames import from_polars, to_numpy
 from skcentrobind._names import did_you_mean
 
 __all__ = ["Modalities"]
@@ -149,7 +150,7 @@ class Modalities:
 
         frames = {}
         for name, item in self.items():
-            nested = hasattr(item, "iloc") and item.columns.nlevels > 1
+            nested = is_frame(item) and item.columns.nlevels > 1
             if sparse.issparse(item) or item.ndim > 2 or nested:
                 raise ValueError(
                     f"Modality {name!r} ({', '.join(describe(item))}) does not fit in a DataFrame,"
@@ -214,7 +215,7 @@ class Modalities:
             names = check_names([self.names[i] for i in columns], len(columns))
             return self.from_checked([self.arrays[i] for i in columns], names)
         rows = _check_rows(rows, len(self))
-        taken = [x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self.arrays]
+        taken = [x.iloc[rows] if is_frame(x) else x[rows] for x in self.arrays]
         return self.from_checked(taken, self.names)
 
     def __contains__(self, name):
@@ -257,6 +258,10 @@ class Modalities:
             f"Modalities are immutable, so {name!r} cannot be set: make new ones with "
             "Modalities({**dict(X.items()), ...})."
         )
+
+    def __delattr__(self, name):
+        """Refuse to change, too."""
+        setattr(self, name, None)
 
     def __getstate__(self):
         """Return items and names."""
@@ -374,9 +379,9 @@ def _convert(array):
     if sparse.issparse(array):
         return array.tocsr() if array.ndim == 2 else array
     if type(array).__module__.partition(".")[0] == "polars":
-        array = _from_polars(array)
+        array = from_polars(array)
     is_plain = isinstance(array, np.ndarray) and not isinstance(array, np.matrix)
-    if is_plain or hasattr(array, "columns"):
+    if is_plain or is_frame(array):
         # numpy's strings of any length can hold missing values only as objects.
         return array.astype(object) if is_plain and array.dtype.kind == "T" else array
     try:
@@ -392,17 +397,13 @@ def _convert(array):
         ) from exc
 
 
-def _from_polars(array):
-    """Return a polars DataFrame as one of pandas, without pyarrow, or a Series as an array."""
-    if not hasattr(array, "columns"):
-        return array.to_numpy() if hasattr(array, "to_numpy") else array
-    import pandas as pd
-
-    return pd.DataFrame({column: array[column].to_numpy() for column in array.columns})
-
-
 def _dtypes(array):
-    return list(array.dtypes) if hasattr(array, "columns") else [array.dtype]
+    return list(array.dtypes) if is_frame(array) else [array.dtype]
+
+
+def is_frame(item):
+    """Return whether an item is a DataFrame of pandas."""
+    return hasattr(item, "iloc") and hasattr(item, "columns")
 
 
 def is_raw(array):
@@ -420,8 +421,8 @@ def check_numeric(array, name):
 
 def _check_dtypes(array, kinds):
     for i, dtype in enumerate(_dtypes(array)):
-        is_frame = hasattr(array, "columns")
-        got = f"got dtype {dtype}" + (f" in column {array.columns[i]!r}" if is_frame else "")
+        column = f" in column {array.columns[i]!r}" if is_frame(array) else ""
+        got = f"got dtype {dtype}{column}"
         if dtype.kind == "c":
             raise ValueError(
                 f"{got}, expected real numbers. Complex data not supported; use "
@@ -458,13 +459,13 @@ def missing_rows(n_samples, width, dtype=np.float64):
 
 def find_missing(item):
     """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
-    missing, is_frame = np.zeros(item.shape[0], dtype=bool), hasattr(item, "iloc")
-    if not is_frame and item.dtype.kind in "OmM":
+    missing, has_columns = np.zeros(item.shape[0], dtype=bool), is_frame(item)
+    if not has_columns and item.dtype.kind in "OmM":
         import pandas as pd
 
         # It treats an object that is itself an array as one value.
         return pd.isna(item).reshape(len(item), -1).all(axis=1)
-    if not is_frame and item.dtype.kind != "f":
+    if not has_columns and item.dtype.kind != "f":
         return missing
     if sparse.issparse(item):
         nan_at = np.flatnonzero(np.isnan(item.data[: item.indptr[-1]]))
@@ -472,29 +473,20 @@ def find_missing(item):
         n_nan = np.bincount(row_of, minlength=len(missing))
         return (n_nan > 0) & (n_nan == np.diff(item.indptr))
     # Only a row that begins with NaN can be all NaN, so most data is never read.
-    first = item.iloc[:, 0] if is_frame else item[(slice(None), *[0] * (item.ndim - 1))]
-    candidates = np.flatnonzero(first.isna() if is_frame else np.isnan(first))
+    first = item.iloc[:, 0] if has_columns else item[(slice(None), *[0] * (item.ndim - 1))]
+    candidates = np.flatnonzero(first.isna() if has_columns else np.isnan(first))
     step = max(1, _CHUNK // math.prod(item.shape[1:]))
     for start in range(0, len(candidates), step):
         rows = candidates[start : start + step]
-        is_nan = item.iloc[rows].isna().to_numpy() if is_frame else np.isnan(item[rows])
+        is_nan = item.iloc[rows].isna().to_numpy() if has_columns else np.isnan(item[rows])
         missing[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
     return missing
 
 
-def to_numpy(frame):
-    """Return a numeric DataFrame as a writable array with contiguous rows."""
-    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-        # pandas converts bool next to float to object; numpy's promotion gives float.
-        return np.array(frame.to_numpy(dtype=np.result_type(*frame.dtypes)), order="C")
-    return np.array(frame.to_numpy(dtype=np.float64, na_value=np.nan), order="C")
-
-
 def describe(item):
     """Return features, dtype and kind of an item as text."""
-    is_frame = hasattr(item, "iloc")
     dtypes = {str(dtype) for dtype in _dtypes(item)}
     dense = "memmap" if isinstance(item, np.memmap) else "raw" if is_raw(item) else "dense"
-    kind = "sparse" if sparse.issparse(item) else "DataFrame" if is_frame else dense
+    kind = "sparse" if sparse.issparse(item) else "DataFrame" if is_frame(item) else dense
     features = " x ".join(map(str, item.shape[1:])) or "1-D"
     return features, dtypes.pop() if len(dtypes) == 1 else "mixed", kind

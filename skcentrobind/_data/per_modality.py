@@ -17,6 +17,7 @@ from skcentrobind._data.apply import (
     read_pairs,
     transform_present,
 )
+from skcentrobind._data.attributes import SchemaAttributes
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.modalities import Modalities
 from skcentrobind._data.schema import Schema
@@ -26,7 +27,7 @@ __all__ = ["PerModality"]
 
 
 # scikit-learn has no types, so mypy does not know the keyword.
-class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Apply a transformer of its own to each modality.
 
     What `ColumnTransformer` is for columns, this is for modalities: it takes them in any form and
@@ -263,33 +264,6 @@ class PerModality(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None
         """Fitted transformers by name of the modality."""
         check_is_fitted(self)
         return Bunch(**dict(self.transformers_))
-
-    @property
-    def modality_names_(self):
-        """Names of the modalities seen in fit."""
-        return list(self._learned().names)
-
-    @property
-    def n_features_in_(self):
-        """Number of features of all modalities together."""
-        return self._learned().flat.n_features
-
-    @property
-    def n_features_per_modality_(self):
-        """Number of features of each modality."""
-        return self._learned().n_features
-
-    @property
-    def feature_names_in_(self):
-        """Names of the columns, if all modalities come from DataFrames."""
-        names = self._learned().flat.names
-        if names is None:
-            raise AttributeError("The data of fit had no feature names.")
-        return np.asarray(names, dtype=object)
-
-    def _learned(self):
-        check_is_fitted(self)
-        return self._schema
 
     @property
     def _pairs(self):

@@ -17,13 +17,13 @@ from skcentrobind._data.forms import (
     Parts,
     column_names,
     compare_columns,
-    is_frame,
     plain_tensor,
 )
 from skcentrobind._data.modalities import (
     Modalities,
     check_numeric,
     find_missing,
+    is_frame,
     missing_rows,
 )
 from skcentrobind._names import did_you_mean, position_of

@@ -11,8 +11,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from skcentrobind._data.attributes import SchemaAttributes
 from skcentrobind._data.forms import Reading, read
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.modalities import Modalities, is_frame
 from skcentrobind._data.schema import checked
 from skcentrobind._encoders.encoders import ModalityEncoder
 from skcentrobind._encoders.module import Source
@@ -28,7 +29,7 @@ from skcentrobind._public import __version__, estimator_classes
 _TRANSFORM_ROWS = 8192
 
 
-class FittedSpace(TransformerMixin, BaseEstimator):
+class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
     """Base class of estimators that have learned encoders into one shared space.
 
     `fit` of a subclass sets `_schema`, the form of the data, `_plan`, the resolved parameters,
@@ -185,7 +186,7 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         items = X.values() if isinstance(X, dict) else getattr(X, "arrays", X)
         if not isinstance(X, Modalities | list | tuple | dict):
             return Z  # scikit-learn itself keeps the index of a DataFrame
-        indices = [item.index for item in items if hasattr(item, "iloc")]
+        indices = [item.index for item in items if is_frame(item)]
         if not indices or not all(indices[0].equals(index) for index in indices[1:]):
             return Z
         import pandas as pd
@@ -236,32 +237,9 @@ class FittedSpace(TransformerMixin, BaseEstimator):
         }
 
     @property
-    def modality_names_(self):
-        """Names of the modalities."""
-        return list(self._learned("_schema").names)
-
-    @property
     def n_modalities_(self):
         """Number of modalities seen in fit."""
         return len(self._learned("_schema").names)
-
-    @property
-    def n_features_per_modality_(self):
-        """Number of features of each modality."""
-        return self._learned("_schema").n_features
-
-    @property
-    def n_features_in_(self):
-        """Number of features of all modalities together."""
-        return self._learned("_schema").flat.n_features
-
-    @property
-    def feature_names_in_(self):
-        """Names of the columns, if there are any."""
-        names = self._learned("_schema").flat.names
-        if names is None:
-            raise AttributeError("The data of fit had no feature names.")
-        return np.asarray(names, dtype=object)
 
     @property
     def n_components_(self):
@@ -298,11 +276,6 @@ class FittedSpace(TransformerMixin, BaseEstimator):
     def n_iter_(self):
         """Number of epochs so far."""
         return len(self.loss_curve_)
-
-    def _learned(self, attribute):
-        if attribute not in vars(self):
-            check_is_fitted(self)
-        return vars(self)[attribute]
 
     def _history(self):
         check_is_fitted(self)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skcentrobind._names import optional
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
@@ -38,14 +40,7 @@ LINE_HEIGHT = 0.21
 
 def pyplot() -> Any:
     """Import matplotlib's pyplot, or raise an error that says how to install it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as exc:
-        raise ImportError(
-            "skcentrobind.plotting needs matplotlib, which is not installed; install it with the "
-            "extra `plot`: pip install 'skcentrobind[plot]'"
-        ) from exc
-    return plt
+    return optional("matplotlib.pyplot", "skcentrobind.plotting", "plot")
 
 
 def new_axes(ax: Axes | None, figsize: tuple[float, float], layout: str = "constrained") -> Axes:

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from skcentrobind._names import did_you_mean
+from skcentrobind._names import did_you_mean, optional
 
 #: Points of shape (n_points, 2), and the labels of both axes.
 Projection: TypeAlias = tuple[NDArray[np.float64], tuple[str, ...]]
@@ -58,16 +58,11 @@ def _tsne(pooled: NDArray[np.float64], rng: np.random.RandomState) -> Projection
 
 
 def _umap(pooled: NDArray[np.float64], rng: np.random.RandomState) -> Projection:
-    try:
-        from umap import UMAP
-    except ImportError as exc:
-        raise ImportError(
-            "method='umap' needs umap-learn, which is not installed: pip install umap-learn. "
-            "method='tsne' also shows neighbourhoods and needs no further package."
-        ) from exc
+    what = "method='umap', unlike 'tsne', which shows neighbourhoods as well,"
+    library = optional("umap", what, package="umap-learn")
     n_points = len(pooled)
     # The seed only takes effect with one job. Spectral initialisation needs more than a few points.
-    umap = UMAP(
+    umap = library.UMAP(
         n_neighbors=min(15, n_points - 1),
         init="spectral" if n_points > 15 else "random",
         random_state=rng,

@@ -272,3 +272,25 @@ def test_loads_only_numpy_and_scipy():
             assert node.level == 0
             top.add(node.module.split(".")[0])
     assert top - sys.stdlib_module_names == {"numpy", "scipy", "skcentrobind"}
+
+
+# --- immutability -------------------------------------------------------------------------
+
+
+def test_attributes_cannot_be_set_or_removed():
+    X = Modalities({"a": np.ones((3, 2))})
+    for name in ("arrays", "names", "labels"):
+        with pytest.raises(AttributeError, match=f"immutable, so '{name}' cannot be set"):
+            setattr(X, name, ())
+    with pytest.raises(AttributeError):
+        del X.arrays
+    assert X.names == ("a",) and len(X.arrays) == 1
+
+
+def test_copies_and_pickles_are_equal():
+    X = Modalities({"a": np.arange(6.0).reshape(3, 2), "b": ["x", None, "z"]})
+    for other in (copy.copy(X), copy.deepcopy(X), pickle.loads(pickle.dumps(X))):
+        assert type(other) is Modalities and other.names == X.names
+        assert all(map(np.array_equal, other.arrays, X.arrays))
+        with pytest.raises(AttributeError, match="immutable"):
+            other.names = ("c", "d")
