@@ -60,21 +60,21 @@ class Schema:
     flat: Flat
 
     @classmethod
-    def learn(cls, modalities: Modalities, parts: Parts) -> Schema:
+    def learn(cls, modalities: Modalities, parts: Parts | None = None) -> Schema:
         """Learn the form of the data of fit.
 
         Parameters
         ----------
         modalities : Modalities
             The data.
-        parts : Parts
-            The data as passed.
+        parts : Parts, default=None
+            The data as passed; None if they were passed as these Modalities.
 
         Returns
         -------
         schema : Schema
         """
-        names = modalities.names
+        names, parts = modalities.names, parts or Parts(modalities, modalities.names)
         columns = _columns(parts)
         labels = None
         if None not in columns:

@@ -190,15 +190,17 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], code: Mapping[str, Any]) -> Plan:
+    def from_json(
+        cls, stored: Mapping[str, Any], code: Mapping[str, Any] | None = None
+    ) -> Plan:
         """Make a plan from the result of `to_json`, also after it has been JSON.
 
         Parameters
         ----------
         stored : dict
             The fields; tuples may be lists.
-        code : dict of str to object
-            Parameters `encoder` and `augmentation`, where they held code.
+        code : dict of str to object, default=None
+            Parameters `encoder` and `augmentation`, if they held code.
 
         Returns
         -------
@@ -210,7 +212,7 @@ class Plan:
         names = [spec["name"] for spec in stored["modalities"]]
         given = {
             key: _each(value, names, key)
-            for key, value in code.items()
+            for key, value in (code or {}).items()
             if key in ("encoder", "augmentation")
         }
         modalities = []

@@ -47,6 +47,7 @@ def test_json_and_back(items):
     schema = learned(items)
     stored = json.loads(json.dumps(schema.to_json()))
     assert Schema.from_json(stored) == schema == pickle.loads(pickle.dumps(schema))
+    assert Schema.from_json(schema.to_json()) == schema == Schema.learn(Modalities(items))
     assert schema.names == tuple(items)
     for m, item in enumerate(items.values()):
         assert schema.row_shapes[m] == tuple(item.shape[1:])
