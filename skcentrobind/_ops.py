@@ -152,7 +152,7 @@ class _UnitRows(torch.autograd.Function):
         total = None
         if grad is not None:
             along = (z * grad).sum(dim=-1, keepdim=True)
-            total = torch.addcmul(grad, z, along, value=-1) / norm
+            total = torch.addcmul(grad, z, along, value=-1).div_(norm)
         if grad_norm is not None:
             total = grad_norm * z if total is None else total + grad_norm * z
         return total

@@ -158,15 +158,17 @@ class Residual(Bank):
         first = self._first_layer(x, widths, weight, bias)
         if not self.n_hidden:
             return unit_rows(first.to(weight.dtype))
-        n_linear = first.shape[-1] - self.n_hidden
-        widths = [self.n_hidden, n_linear] if n_linear else [self.n_hidden]
-        hidden, *linear = first.split(widths, dim=-1)
+        hidden, linear = first, None
+        if first.shape[-1] > self.n_hidden:
+            hidden, linear = first.tensor_split([self.n_hidden], dim=-1)
         for weight_l, bias_l in layers:
             if self.product_dtype is not None:
                 weight_l, bias_l = self._low(weight_l), self._bias(bias_l, len(x))
-            hidden = product(torch.relu(hidden), weight_l, bias_l)
+            # In place, but for a view of the first layer, where autograd would copy it all.
+            hidden = hidden.relu_() if linear is None else torch.relu(hidden)
+            hidden = product(hidden, weight_l, bias_l)
         out = hidden.to(weight.dtype)
-        return unit_rows(out + linear[0] if linear else out)
+        return unit_rows(out if linear is None else out + linear)
 
     def _first_layer(self, x, widths, weight, bias):
         if isinstance(x, SparseRows):

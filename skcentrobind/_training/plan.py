@@ -190,9 +190,7 @@ class Plan:
         }
 
     @classmethod
-    def from_json(
-        cls, stored: Mapping[str, Any], code: Mapping[str, Any] | None = None
-    ) -> Plan:
+    def from_json(cls, stored: Mapping[str, Any], code: Mapping[str, Any] | None = None) -> Plan:
         """Make a plan from the result of `to_json`, also after it has been JSON.
 
         Parameters
