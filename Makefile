@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 SOURCES := setup.cfg pyproject.toml constraints.txt
 
-# One thread a worker, or the workers crowd each other out; the array API variable lets
+# One thread per worker, or the workers crowd each other out; the array API variable lets
 # scikit-learn's own checks of array API inputs run; Agg draws without a screen.
 TEST_ENV := OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 MPLBACKEND=Agg
 WORKERS := -n 2 --dist loadfile

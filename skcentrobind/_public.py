@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.resources import files
 from typing import Any
 
@@ -71,35 +72,42 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     return __getattr__, __dir__, sorted(name for name, module in names.items() if module)
 
 
-class _OldModules:
-    """Import finder that explains what to do if a pickle names a module that has moved."""
+# Modules of version 0.1, which its pickles name and which are not there any more.
+_OLD = (
+    "_apply _augment _base _batches _build _centrobind _device _docstrings _embedding _fitted "
+    "_fixed_anchor _gcca _gramian _initial _inputs _items _layers _layout _loading "
+    "_modalities _module _net _onnx _output _pairwise _parameters _per_modality _plain "
+    "_principal _saving _serving _sparse_rows _spectral _split _symile _validation _values "
+    "_whitening anchors._aggregators losses._anchor losses._functional losses._separated "
+    "losses._temperature "
+)
 
-    names = (
-        "_centrobind",
-        "_fixed_anchor",
-        "_gramian",
-        "_modalities",
-        "_pairwise",
-        "_per_modality",
-        "_principal",
-        "_symile",
-        "_whitening",
-    )
+
+class _OldModules:
+    """Finder of last resort, and loader that says what to do about a pickle of version 0.1."""
+
+    names = frozenset(f"{__package__}.{name}" for name in _OLD.split())
 
     @classmethod
-    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> None:
-        """Raise for a module of version 0.1, and return None for all others."""
-        if fullname.removeprefix(f"{__package__}.") in cls.names:
-            raise ModuleNotFoundError(
-                f"There is no module {fullname!r} any more. If this comes from a pickle, it was "
-                "written by skcentrobind 0.1, and pickles are read by the version that wrote "
-                "them: load it there, save it with estimator.save(path), and read that file with "
-                "skcentrobind.load.",
-                name=fullname,
-            )
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Find modules of version 0.1, and nothing else."""
+        return ModuleSpec(fullname, cls) if fullname in cls.names else None  # type: ignore[arg-type]  # a class loads as well as an instance
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        """Raise instead of making a module."""
+        raise ModuleNotFoundError(
+            f"There is no module {spec.name!r} any more. If a pickle names it, skcentrobind 0.1 "
+            "wrote that pickle, and pickles are read by the version that wrote them: load it "
+            "there, save estimators with estimator.save(path), which skcentrobind.load reads in "
+            "later versions, and data as plain arrays.",
+            name=spec.name,
+        )
+
+    exec_module = None
 
 
 def explain_old_pickles() -> None:
-    """Make pickles of version 0.1, whose modules have moved, fail with a helpful error."""
+    """Let pickles of version 0.1, whose modules have moved, fail with an error that helps."""
     if _OldModules not in sys.meta_path:
         sys.meta_path.append(_OldModules)

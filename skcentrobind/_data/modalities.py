@@ -77,25 +77,6 @@ class Modalities:
         _check_lengths(self.arrays, names)
 
     @classmethod
-    def from_checked(cls, arrays, names):
-        """Make a container of items that have passed all checks before.
-
-        Repeating the checks would cost more than a small batch.
-
-        Parameters
-        ----------
-        arrays : sequence of array of shape (n_samples, ...)
-            The items.
-        names : sequence of str
-            Their names.
-
-        Returns
-        -------
-        Modalities
-        """
-        return _fill(object.__new__(cls), tuple(arrays), tuple(names))
-
-    @classmethod
     def from_frame(cls, df):
         """Cut a DataFrame with two-level columns (modality, feature) into modalities.
 
@@ -213,10 +194,10 @@ class Modalities:
         if getattr(rows, "ndim", 0) == 1 and rows.size and isinstance(rows[0], str):
             columns = [self._position(name) for name in key]
             names = check_names([self.names[i] for i in columns], len(columns))
-            return self.from_checked([self.arrays[i] for i in columns], names)
+            return from_checked([self.arrays[i] for i in columns], names)
         rows = _check_rows(rows, len(self))
         taken = [x.iloc[rows] if is_frame(x) else x[rows] for x in self.arrays]
-        return self.from_checked(taken, self.names)
+        return from_checked(taken, self.names)
 
     def __contains__(self, name):
         """Return whether a modality has this name."""
@@ -277,6 +258,25 @@ class Modalities:
         name = str(name)
         hint = did_you_mean(name, self.names)
         raise KeyError(f"No modality named {name!r}, expected one of {list(self.names)}.{hint}")
+
+
+def from_checked(arrays, names):
+    """Make a container of items that have passed all checks before.
+
+    Repeating the checks would cost more than a small batch.
+
+    Parameters
+    ----------
+    arrays : sequence of array of shape (n_samples, ...)
+        The items.
+    names : sequence of str
+        Their names.
+
+    Returns
+    -------
+    Modalities
+    """
+    return _fill(object.__new__(Modalities), tuple(arrays), tuple(names))
 
 
 def _fill(container, arrays, names):

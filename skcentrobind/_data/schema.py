@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +23,7 @@ from skcentrobind._data.modalities import (
     Modalities,
     check_numeric,
     find_missing,
+    from_checked,
     is_frame,
     missing_rows,
 )
@@ -207,6 +208,9 @@ class Schema:
         -------
         schema : Schema
         """
+        known = {f.name for f in fields(cls)}
+        if set(stored) != known:
+            raise ValueError(f"the schema has the fields {sorted(stored)}, not {sorted(known)}")
         width, labels = stored["flat"]
         return cls(
             tuple(map(str, stored["names"])),
@@ -325,7 +329,7 @@ def checked(
             f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
         )
     if any(new is not old for new, old in zip(arrays, modalities.arrays, strict=True)):
-        modalities = Modalities.from_checked(arrays, schema.names)
+        modalities = from_checked(arrays, schema.names)
     return modalities, present
 
 

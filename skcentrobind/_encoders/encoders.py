@@ -164,7 +164,7 @@ class Residual(Bank):
         for weight_l, bias_l in layers:
             if self.product_dtype is not None:
                 weight_l, bias_l = self._low(weight_l), self._bias(bias_l, len(x))
-            # In place, but for a view of the first layer, where autograd would copy it all.
+            # In place, except for a view of the first layer, where autograd would copy all of it.
             hidden = hidden.relu_() if linear is None else torch.relu(hidden)
             hidden = product(hidden, weight_l, bias_l)
         out = hidden.to(weight.dtype)

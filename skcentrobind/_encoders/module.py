@@ -22,7 +22,13 @@ from torch import nn
 from skcentrobind._data.statistics import prepare_rows, prepare_sparse
 from skcentrobind._encoders.custom import wrap_module
 from skcentrobind._encoders.encoders import ENCODERS, cut_heads
-from skcentrobind._encoders.sparse import SparseRows, stack_rows, to_dense
+from skcentrobind._encoders.sparse import (
+    SparseRows,
+    multiplicative,
+    sparse_zero,
+    stack_rows,
+    to_dense,
+)
 from skcentrobind._ops import resolve_precision
 
 # Rows and values that are encoded at a time outside of training.
@@ -60,20 +66,6 @@ def marginal(x, strength, spread, mask, generator):
         source = candidates[draw]
     swap = torch.rand(flat.shape, generator=generator, device=x.device) < strength
     return torch.where(swap, flat.gather(0, source), flat).view(x.shape)
-
-
-def multiplicative(x, strength, spread, mask, generator):
-    """Multiply each stored entry by 1 + `strength` e with e ~ N(0, 1): zeros stay zeros.
-
-    Noise on the zeros, too, would outweigh a row of few entries, and fill the memory.
-    """
-    noise = torch.randn(x.values.shape, generator=generator, device=x.values.device)
-    return x.with_values(x.values * (1 + strength * noise))
-
-
-def sparse_zero(x, strength, spread, mask, generator):
-    """Set each stored entry to zero with probability `strength`."""
-    return x.with_values(zero(x.values, strength, spread, mask, generator))
 
 
 class Augmentation(NamedTuple):

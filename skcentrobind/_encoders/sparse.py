@@ -1,4 +1,4 @@
-"""A batch of sparse rows, and the two products that a first layer needs."""
+"""A batch of sparse rows: the two products that a first layer needs, and its augmentations."""
 
 import torch
 from torch.nn.functional import embedding_bag, pad
@@ -121,3 +121,18 @@ def stack_rows(first, second):
     offsets = torch.cat([first.offsets, second.offsets[1:] + first.offsets[-1]])
     columns = torch.cat([first.columns, second.columns])
     return SparseRows(offsets, columns, torch.cat([first.values, second.values]), first.width)
+
+
+def multiplicative(x, strength, spread, mask, generator):
+    """Multiply each stored entry by 1 + `strength` e with e ~ N(0, 1): zeros stay zeros.
+
+    Noise on the zeros, too, would outweigh a row of few entries, and fill the memory.
+    """
+    noise = torch.randn(x.values.shape, generator=generator, device=x.values.device)
+    return x.with_values(x.values * (1 + strength * noise))
+
+
+def sparse_zero(x, strength, spread, mask, generator):
+    """Set each stored entry to zero with probability `strength`."""
+    drop = torch.rand(x.values.shape, generator=generator, device=x.values.device) < strength
+    return x.with_values(x.values.masked_fill(drop, 0.0))

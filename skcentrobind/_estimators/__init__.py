@@ -1,1 +1,1 @@
-"""What users see: the binding transformers."""
+"""The binding transformers."""

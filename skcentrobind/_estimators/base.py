@@ -117,7 +117,7 @@ class BaseBindTransformer(FittedSpace):
         TypeError
             If a modality has an unsupported type.
         """
-        net, data, is_warm = self._start(X, bool(self.early_stopping), self.pretrain_epochs)
+        net, data, is_warm = self._start(X, self.early_stopping, self.pretrain_epochs)
         epochs = self.max_epochs
         if isinstance(epochs, str):
             epochs = enough_epochs(net.steps_in(data), is_warm)
@@ -182,8 +182,9 @@ class BaseBindTransformer(FittedSpace):
         `net_`, which marks the estimator as fitted, is set only after the training.
         """
         self._check_parameters()
-        vars(self).pop("net_", None)
-        name = type(self).__name__
+        for attribute in ("net_", "_schema", "_plan", "scalers_"):
+            vars(self).pop(attribute, None)
+        name, parameters = type(self).__name__, self._shared_parameters()
         parts = read(X, Reading(name, cut=self.modalities))
         modalities = parts.modalities()
         check_numbers(modalities)
@@ -191,7 +192,9 @@ class BaseBindTransformer(FittedSpace):
         schema = Schema.learn(modalities, parts)
         modalities, present = checked(modalities, schema, is_fit=True)
         device = resolve_device(self.device)
-        plan = Plan.make(vars(self), schema, device=device)
+        plan = Plan.make(parameters, schema, device=device)
+        # From here on `_make_loss` can read the fitted attributes of the data.
+        self._schema, self._plan = schema, plan
         loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
         train = valid = None
         if early_stopping:
@@ -199,7 +202,7 @@ class BaseBindTransformer(FittedSpace):
         module, scalers, is_warm = build_module(plan, modalities, present, self.init, train)
         if not present.all():
             warn_of_unbound(present, schema.names, loss.sources(), loss.frozen())
-        self._schema, self._plan, self.scalers_ = schema, plan, scalers
+        self.scalers_ = scalers
         data = self._lay_out(modalities, present, module, train)
         options = {}
         if early_stopping:
@@ -225,7 +228,8 @@ class BaseBindTransformer(FittedSpace):
         """Restore the fitted state from a file that was saved with these parameters."""
         self._check_parameters()
         schema = stored.schema()
-        plan = stored.plan(vars(self), schema, device)
+        plan = stored.plan(self._shared_parameters(), schema, device)
+        self._schema, self._plan = schema, plan
         scalers = stored.scalers(schema)
         module = rebuild_module(plan, stored.spreads())
         stored.check_groups(module)
@@ -235,7 +239,11 @@ class BaseBindTransformer(FittedSpace):
         config = stored.output_config()
         if config is not None:
             self._sklearn_output_config = config
-        self._schema, self._plan, self.scalers_, self.net_ = schema, plan, scalers, net
+        self.scalers_, self.net_ = scalers, net
+
+    def _shared_parameters(self):
+        """Return the parameters of this base class, which a subclass may set in its own way."""
+        return {name: getattr(self, name) for name in RULES}
 
     def _check_parameters(self):
         """Raise one ValueError that lists every parameter with an invalid value."""

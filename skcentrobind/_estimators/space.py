@@ -11,9 +11,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skcentrobind._data.attributes import SchemaAttributes
+from skcentrobind._data.attributes import SchemaAttributes, derived
 from skcentrobind._data.forms import Reading, read
-from skcentrobind._data.modalities import Modalities, is_frame
+from skcentrobind._data.modalities import Modalities, from_checked, is_frame
 from skcentrobind._data.schema import checked
 from skcentrobind._encoders.encoders import ModalityEncoder
 from skcentrobind._encoders.module import Source
@@ -152,7 +152,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         checked_X, present = self._read(X)
         blocks = self._encode(checked_X, present, heads=heads)
         blocks[~present.T] = np.nan
-        return Modalities.from_checked(blocks, self._schema.names)
+        return from_checked(blocks, self._schema.names)
 
     def _encode(self, X, present, rows=slice(None), heads=("shared",)):
         """Return embeddings of some samples in all modalities, zero where missing."""
@@ -236,17 +236,17 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
             for spec, group in zip(self._plan.modalities, groups, strict=True)
         }
 
-    @property
+    @derived
     def n_modalities_(self):
         """Number of modalities seen in fit."""
         return len(self._learned("_schema").names)
 
-    @property
+    @derived
     def n_components_(self):
         """Width of the shared space."""
         return self._learned("_plan").n_components
 
-    @property
+    @derived
     def device_(self):
         """Device of the training."""
         return self._learned("_plan").device
@@ -383,7 +383,10 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
 
     def __setstate__(self, state):
         """Restore a state of this version; those of other versions have another form."""
-        version = state.pop("_skcentrobind_version", "0.1")
+        state = dict(state)
+        # Only 0.1 kept these; a state without a mark may come from a __getstate__ of its own.
+        is_older = {"_row_shapes", "_seed"} & state.keys()
+        version = state.pop("_skcentrobind_version", "0.1" if is_older else __version__)
         if version != __version__:
             raise ValueError(
                 f"This {type(self).__name__} was pickled by skcentrobind {version}, but this is "

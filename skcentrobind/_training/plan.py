@@ -80,8 +80,8 @@ class Plan:
         One for all modalities or one per modality.
     learn_temperature : bool
         Whether it is trained.
-    regularizers : dict of str to float
-        Weights of the terms beside the loss.
+    regularizers : tuple of (str, float)
+        Names and weights of the terms beside the loss.
     weight_decay : float
         Decoupled weight decay.
     batch_size : int
@@ -101,7 +101,7 @@ class Plan:
     augmentation_scale: float
     temperature: float | tuple[float, ...]
     learn_temperature: bool
-    regularizers: Mapping[str, float]
+    regularizers: tuple[tuple[str, float], ...]
     weight_decay: float
     batch_size: int
     precision: str
@@ -160,7 +160,9 @@ class Plan:
             augmentation_scale=float(parameters["augmentation_scale"]),
             temperature=temperature,
             learn_temperature=bool(parameters["learn_temperature"]),
-            regularizers={k: float(v) for k, v in (parameters["regularizers"] or {}).items()},
+            regularizers=tuple(
+                (name, float(weight)) for name, weight in (parameters["regularizers"] or {}).items()
+            ),
             weight_decay=float(parameters["weight_decay"]),
             batch_size=int(parameters["batch_size"]),
             precision=parameters["precision"],
@@ -226,6 +228,7 @@ class Plan:
                 **stored,
                 "modalities": tuple(modalities),
                 "hidden_layer_sizes": tuple(stored["hidden_layer_sizes"]),
+                "regularizers": tuple((str(k), float(v)) for k, v in stored["regularizers"]),
                 "temperature": tuple(temperature) if isinstance(temperature, list) else temperature,
             }
         )

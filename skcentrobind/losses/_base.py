@@ -3,6 +3,7 @@
 import abc
 import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from numbers import Real
 from typing import Any, Protocol
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from skcentrobind._names import per_modality
 from skcentrobind.losses._info_nce import anchor_info_nce
+
+# Positions that must not move, collected during a `step`: one set per step, thread and task.
+_HELD: ContextVar[set[int] | None] = ContextVar("held", default=None)
 
 
 class Temperature(nn.Module):
@@ -281,42 +285,20 @@ class BaseLoss(nn.Module, abc.ABC):
         loss : Tensor of shape ()
             What `forward` returns.
         frozen : tuple of int
-            Positions of the modalities whose encoders must not move: by default those that never
-            learn.
+            Positions of the modalities whose encoders must not move: those that never learn, and
+            those that the targets of an anchor freeze for this step.
         """
-        return self(z, z_augmented, present, generator), self.frozen()
-
-
-class SteppedLoss(BaseLoss):
-    """Base class of losses whose frozen modalities may differ from step to step.
-
-    Subclasses implement `_step`. One that overrides `forward` instead is trained on what that
-    returns, and freezes what `frozen()` says.
-    """
-
-    def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
-        """Compute the loss of one batch."""
-        return self._step(z, z_augmented, present, generator)[0]
-
-    def step(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, ...]]:
-        """Compute the loss of one training step, and what stays as it is in this step."""
-        if type(self).forward is not SteppedLoss.forward:
-            return super().step(z, z_augmented, present, generator)
-        return self._step(z, z_augmented, present, generator)
-
-    @abc.abstractmethod
-    def _step(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, ...]]:
-        """Return loss and frozen positions, as `step`."""
+        held = set(self.frozen())
+        token = _HELD.set(held)
+        try:
+            loss = self(z, z_augmented, present, generator)
+        finally:
+            _HELD.reset(token)
+        return loss, tuple(sorted(held))
 
 
 class Target(Protocol):
-    """What `AnchorLoss` reads of a target, see `skcentrobind.anchors.Target`."""
+    """Fields of a target that `AnchorLoss` reads, see `skcentrobind.anchors.Target`."""
 
     embeddings: Tensor
     members: list[int] | None
@@ -327,7 +309,7 @@ class Target(Protocol):
 
 
 class Anchor(Protocol):
-    """What `AnchorLoss` calls of an anchor, see `skcentrobind.anchors.BaseAnchor`."""
+    """Methods of an anchor that `AnchorLoss` calls, see `skcentrobind.anchors.BaseAnchor`."""
 
     def prepare(self, names: Sequence[str]) -> None:
         """Resolve the settings for modalities of these names."""
@@ -344,7 +326,7 @@ class Anchor(Protocol):
         """Return the targets of this step."""
 
 
-class AnchorLoss(SteppedLoss):
+class AnchorLoss(BaseLoss):
     """Sum over the modalities of the InfoNCE to their anchor, by default in both directions.
 
     Parameters
@@ -382,6 +364,11 @@ class AnchorLoss(SteppedLoss):
         direction: str = "both",
     ) -> None:
         super().__init__(temperature)
+        if direction not in ("both", "from_anchor", "to_anchor"):
+            raise ValueError(
+                "direction must be 'both', 'from_anchor' or 'to_anchor', got "
+                f"{direction!r}. AnchorLoss has no parameter `bounded` any more."
+            )
         self.anchor = anchor
         self.detach_anchor = detach_anchor
         self.direction = direction
@@ -389,6 +376,11 @@ class AnchorLoss(SteppedLoss):
     def prepare(self, names: Sequence[str]) -> None:
         """Resolve the settings of the temperature and of the anchor."""
         super().prepare(names)
+        if hasattr(self.anchor, "frozen_step"):
+            raise TypeError(
+                f"{type(self.anchor).__name__} sets frozen_step, which nothing reads any more: let "
+                "its targets() return Target(..., frozen=(position,))."
+            )
         self.anchor.prepare(names)
 
     def frozen(self) -> tuple[int, ...]:
@@ -399,11 +391,11 @@ class AnchorLoss(SteppedLoss):
         """Return the positions of the modalities that make up the anchor."""
         return self.anchor.sources()
 
-    def _step(
+    def forward(
         self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, ...]]:
+    ) -> Tensor:
         """Compute equation (8) of the paper or one half of it, summed over the modalities."""
-        temperature, frozen = self.temperature.value(), {*self.frozen()}
+        temperature, held = self.temperature.value(), _HELD.get()
         terms: list[Tensor] = []
         for target in self.anchor.targets(z_augmented, present, generator):
             anchor = target.embeddings.detach() if self.detach_anchor else target.embeddings
@@ -416,10 +408,11 @@ class AnchorLoss(SteppedLoss):
                 present=_rows(present, target),
                 bounded=target.bounded,
             )
-            frozen.update(target.frozen)
+            if held is not None:
+                held.update(target.frozen)
             term = losses.sum()
             terms.append(term if target.weight == 1 else target.weight * term)
-        return sum(terms[1:], terms[0]), tuple(sorted(frozen))
+        return sum(terms[1:], terms[0])
 
 
 def _rows(mask: Tensor | None, target: Target) -> Tensor | None:

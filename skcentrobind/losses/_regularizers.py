@@ -222,11 +222,11 @@ class RegularizedLoss(WrappedLoss):
                 raise ValueError(f"The weight of {name!r} must be at least 0, got {weight!r}.")
         super().prepare(names)
 
-    def _step(
+    def forward(
         self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, ...]]:
+    ) -> Tensor:
         """Add the weighted terms to the inner loss."""
-        total, frozen = self.loss.step(z, z_augmented, present, generator)
+        total = self.loss(z, z_augmented, present, generator)
         for name, weight in self.weights.items():
             total = total + weight * REGULARIZERS[name](z, present=present)
-        return total, frozen
+        return total

@@ -123,15 +123,15 @@ class SeparatedLoss(WrappedLoss):
         """Return the shared head's part, scaled to unit length; rows of zeros stay."""
         return unit_rows(z[..., : self.n_components])
 
-    def _step(
+    def forward(
         self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, ...]]:
+    ) -> Tensor:
         """Add both losses and the weighted overlap of the clean rows."""
         # The heads of rows of unit length are shorter; rows of zeros, which are missing, stay.
         u, u_augmented = self.shared(z), self.shared(z_augmented)
         v, v_augmented = (unit_rows(h[..., self.n_components :]) for h in (z, z_augmented))
-        total, frozen = self.loss.step(u, u_augmented, present, generator)
+        total = self.loss(u, u_augmented, present, generator)
         total = total + self.specific(v, v_augmented, present, generator)
         if self.weight:
             total = total + self.weight * separation(u, v, present=present)
-        return total, frozen
+        return total

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skcentrobind.losses._base import BaseLoss, SteppedLoss, Temperature
+from skcentrobind.losses._base import BaseLoss, Temperature
 
 
-class WrappedLoss(SteppedLoss):
+class WrappedLoss(BaseLoss):
     """Base class of losses that add terms to another one.
 
     Parameters

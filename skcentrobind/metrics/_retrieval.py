@@ -289,8 +289,8 @@ def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[tuple[tuple[int, ..
             groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
     if not groups:
         raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; of "
-            f"{Z.names} none do."
+            "Retrieval needs at least two modalities that share at least two samples; "
+            + (f"of {Z.names} none do." if len(Z.names) > 1 else f"got {Z.names} alone.")
         )
     found: dict[Pair, Floats] = {}
     for (gallery, _), (rows, queries) in groups.items():

@@ -288,3 +288,10 @@ def test_pickle(make):
     again = pickle.loads(pickle.dumps(loss))
     values = [call(each, z, z_aug, present).item() for each in (loss, again)]
     assert values[0] == values[1]
+
+
+def test_the_fields_that_a_loss_reads_are_those_of_a_target():
+    from skcentrobind import anchors
+    from skcentrobind.losses import _base
+
+    assert set(_base.Target.__annotations__) == set(anchors.Target.__dataclass_fields__)
