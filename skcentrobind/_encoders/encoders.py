@@ -160,7 +160,9 @@ class Residual(Bank):
             return unit_rows(first.to(weight.dtype))
         hidden, linear = first, None
         if first.shape[-1] > self.n_hidden:
-            hidden, linear = first.tensor_split([self.n_hidden], dim=-1)
+            # Unlike slices, both parts of a split send their gradients back in one piece.
+            n_linear = first.shape[-1] - self.n_hidden
+            hidden, linear = first.split([self.n_hidden, n_linear], dim=-1)
         for weight_l, bias_l in layers:
             if self.product_dtype is not None:
                 weight_l, bias_l = self._low(weight_l), self._bias(bias_l, len(x))
@@ -181,7 +183,7 @@ class Residual(Bank):
             x = x.unflatten(1, shape).transpose(0, 1)  # (n_members, batch, n_features)
             return product(x, weight.unflatten(0, shape), bias)
         parts = zip(x.split(widths, dim=1), weight.split(widths), strict=True)
-        return torch.stack([product(x_m, w_m) for x_m, w_m in parts]) + bias
+        return torch.stack([product(x_m, w_m) for x_m, w_m in parts]).add_(bias)
 
     def _bias(self, bias, n_rows):
         # Its gradient, a sum over the rows, stays in float32.
