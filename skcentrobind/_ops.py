@@ -102,9 +102,11 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         left, right = ctx.saved_tensors
         needs_left, needs_right, needs_bias = ctx.needs_input_grad
+        # Without a graph to build, the sums alone are to be cut.
+        multiply = product if torch.is_grad_enabled() else matmul
         return (
-            product(grad, right.mT) if needs_left else None,
-            product(left.mT, grad) if needs_right else None,
+            multiply(grad, right.mT) if needs_left else None,
+            multiply(left.mT, grad) if needs_right else None,
             (grad.sum(dim=-2, keepdim=True) if ctx.repeats_bias else grad) if needs_bias else None,
         )
 
