@@ -104,11 +104,12 @@ class _Product(torch.autograd.Function):
         needs_left, needs_right, needs_bias = ctx.needs_input_grad
         # Without a graph to build, the sums alone are to be cut.
         multiply = product if torch.is_grad_enabled() else matmul
-        return (
-            multiply(grad, right.mT) if needs_left else None,
-            multiply(left.mT, grad) if needs_right else None,
-            (grad.sum(dim=-2, keepdim=True) if ctx.repeats_bias else grad) if needs_bias else None,
-        )
+        grad_right = multiply(left.mT, grad) if needs_right else None
+        grad_left = multiply(grad, right.mT) if needs_left else None
+        grad_bias = None
+        if needs_bias:
+            grad_bias = grad.sum(dim=-2, keepdim=True) if ctx.repeats_bias else grad
+        return grad_left, grad_right, grad_bias
 
 
 def unit_rows(h: torch.Tensor) -> torch.Tensor:
