@@ -106,7 +106,7 @@ class BaseAnchor(nn.Module):
         anchor : Tensor of shape (batch, n_components)
             Need not be of unit length.
         """
-        raise NotImplementedError(f"{type(self).__name__} implements targets alone.")
+        raise TypeError(f"{type(self).__name__} implements only targets(), not aggregate().")
 
     def targets(
         self, z: Tensor, present: Tensor | None, generator: torch.Generator
