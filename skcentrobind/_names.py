@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from operator import index
 from typing import Any
 
 
 def is_integer(value: object) -> bool:
     """Return whether a value is one whole number, of Python or of numpy; True and False are not."""
-    # Arrays have __index__, too, whatever their length, and so has numpy's bool in old releases.
-    is_number = hasattr(value, "__index__") and not getattr(value, "shape", ())
-    return is_number and type(value).__name__ not in ("bool", "bool_")
+    # numpy's bool has an index in old releases; its kind of dtype is "b".
+    if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
+        return False
+    try:
+        index(value)  # type: ignore[arg-type]  # what has no __index__ raises, as wanted
+    except TypeError:
+        return False
+    return True
 
 
 def did_you_mean(word: object, candidates: Iterable[object]) -> str:
