@@ -65,12 +65,12 @@ def position_of(modality: Any, names: Sequence[str]) -> int | None:
 
 
 def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
-    """Resolve one value, a list or a dict to one value per modality.
+    """Resolve a list or a dict to one value per modality.
 
     Parameters
     ----------
-    value : object, list, tuple or dict
-        One value for all modalities, one per modality in their order, or one by name.
+    value : list, tuple or dict
+        One value per modality, in their order or by name.
     names : sequence of str
         The modalities.
     parameter : str
@@ -97,14 +97,12 @@ def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
                 f"{missing} have none, and {unknown} are no modalities."
             )
         return [value[name] for name in names]
-    if isinstance(value, list | tuple):
-        if len(value) != len(names):
-            raise ValueError(
-                f"{parameter} has {len(value)} entries for the {len(names)} modalities {names}; "
-                "give one for each, or a single value for all."
-            )
-        return list(value)
-    return [value] * len(names)
+    if len(value) != len(names):
+        raise ValueError(
+            f"{parameter} has {len(value)} entries for the {len(names)} modalities {names}; "
+            "give one for each, or a single value for all."
+        )
+    return list(value)
 
 
 def optional(module: str, what: str, extra: str = "", package: str = "") -> Any:

@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from skcentrobind._data.modalities import Modalities, is_frame
+from skcentrobind._data.modalities import Modalities, default_names, is_frame
 from skcentrobind._names import did_you_mean, is_integer
 
 
@@ -215,7 +215,7 @@ def _cut(matrix: np.ndarray, cut: Any, columns: list | None) -> dict[Any, np.nda
             )
         ends = np.cumsum(parts)
         parts = [slice(end - width, end) for end, width in zip(ends, parts, strict=True)]
-    names = list(cut) if named else [f"modality{m}" for m in range(len(parts))]
+    names = cut if named else default_names(len(parts))
     arrays = {}
     for name, part in zip(names, parts, strict=True):
         if not isinstance(part, slice):

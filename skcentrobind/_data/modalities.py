@@ -324,10 +324,15 @@ def _check_rows(rows, n_samples):
     return rows
 
 
+def default_names(n_modalities):
+    """Return ("modality0", "modality1", ...)."""
+    return tuple(f"modality{m}" for m in range(n_modalities))
+
+
 def check_names(names, n_modalities):
     """Return the names as a tuple of distinct str, "modality0", ... for None."""
     if names is None:
-        return tuple(f"modality{i}" for i in range(n_modalities))
+        return default_names(n_modalities)
     if not isinstance(names, Sized) or isinstance(names, (str, bytes, set, frozenset)):
         raise TypeError(f"Got names={names!r}, expected a list of {n_modalities} string(s).")
     names = tuple(map(str, names))

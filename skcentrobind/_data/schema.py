@@ -117,7 +117,7 @@ class Schema:
         if position is None:
             raise ValueError(
                 f"modality must be a name or position of {list(self.names)}, got {modality!r}."
-                f"{did_you_mean(modality, self.names) if isinstance(modality, str) else ''}"
+                f"{did_you_mean(modality, self.names)}"
             )
         return position
 

@@ -356,13 +356,9 @@ def _encode_present(group, x, rows):
     if len(index) == 0:
         return None
     # Statistics over a batch need two different samples; one alone uses the running ones.
-    encode = _in_eval_mode if len(index) <= 2 else _in_own_mode
-    out = encode(group, x.index_select(0, index))
+    present = x.index_select(0, index)
+    out = _in_eval_mode(group, present) if len(index) <= 2 else group(present)
     return out.new_zeros(1, len(x), out.shape[-1]).index_copy(1, index, out)
-
-
-def _in_own_mode(group, x):
-    return group(x)
 
 
 def _in_eval_mode(group, x):

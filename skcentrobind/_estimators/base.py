@@ -254,8 +254,8 @@ class BaseBindTransformer(FittedSpace):
         ]
         if not faults and self.augmentation_scale > 1:
             spec = self.augmentation
-            each = spec.values() if isinstance(spec, dict) else spec
-            each = each if isinstance(each, list | tuple) or isinstance(spec, dict) else [spec]
+            each = list(spec.values()) if isinstance(spec, dict) else spec
+            each = each if isinstance(each, list | tuple) else [each]
             if any(isinstance(a, str) and AUGMENTATIONS[a].is_probability for a in each):
                 faults.append(
                     f"augmentation_scale={self.augmentation_scale!r}, expected a probability of "

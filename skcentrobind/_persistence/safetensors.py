@@ -121,7 +121,7 @@ def _header(saved: Saved) -> dict[str, Any]:
         ],
         "groups": [list(group.members) for group in net.module_.groups],
         "rates": [float(group["lr"]) for group in net.optimizer_.param_groups],
-        "device": device_kind(saved.plan.device),
+        "device": torch.device(saved.plan.device).type,
         "history": [_plain_items(epoch) for epoch in net.history],
     }
 
@@ -158,11 +158,6 @@ def _tensors(saved: Saved) -> dict[str, torch.Tensor]:
     tensors["random.global_state_"] = net.global_state_
     # Copies, since safetensors refuses tensors that share memory, such as tied weights.
     return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-
-
-def device_kind(device: str | torch.device) -> str:
-    """Return "cuda" for "cuda:1"."""
-    return str(device).partition(":")[0]
 
 
 # -------------------------------------------------------------------- reading
@@ -327,7 +322,7 @@ class Stored:
         net.global_state_ = states["global_state_"]
         net.order_generator_.set_state(states["order_generator_"])
         # Generators of different kinds of device draw different numbers, from other states.
-        if self.header["device"] == device_kind(net.device):
+        if self.header["device"] == torch.device(net.device).type:
             net.generator_.set_state(states["generator_"])
         if self.tensors:
             raise ValueError(f"it has unused tensors, such as {min(self.tensors)!r}")

@@ -437,7 +437,7 @@ def _make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), *
         draws_globally=any(isinstance(group, CustomEncoder) for group in module.groups),
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=plan.weight_decay,
-        optimizer__fused=plan.device.split(":")[0] in ("cpu", "cuda"),
+        optimizer__fused=torch.device(plan.device).type in ("cpu", "cuda"),
         **_optimizer_options(plan, module),
         batch_size=plan.batch_size,
         train_split=train_split,

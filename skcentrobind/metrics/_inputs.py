@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._names import did_you_mean, is_integer, position_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def unpack(Z: Any) -> tuple[list[str], list[Any]]:
     if isinstance(Z, Mapping):
         return [str(name) for name in Z], list(Z.values())
     arrays = list(Z)
-    return [f"modality{m}" for m in range(len(arrays))], arrays
+    return list(default_names(len(arrays))), arrays
 
 
 def as_matrix(values: Any, what: str) -> Floats:

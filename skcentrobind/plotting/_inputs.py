@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._names import did_you_mean
 from skcentrobind.metrics._inputs import EmbeddingsLike
 
@@ -35,7 +35,7 @@ def check_embeddings(Z: EmbeddingsLike, *, at_least: int = 1) -> Modalities:
 def check_names(names: Iterable[object] | None, n_modalities: int) -> list[str]:
     """Return the names of modalities, "modality0", "modality1", ... if None."""
     if names is None:
-        return [f"modality{m}" for m in range(n_modalities)]
+        return list(default_names(n_modalities))
     given = [str(name) for name in names]
     if len(given) != n_modalities:
         raise ValueError(
