@@ -66,11 +66,28 @@ def incomplete():
     return Modalities(arrays, names=X.names)
 
 
+def draw_pictures(n_samples):
+    """8 x 8 pictures with a bright row, and vectors of its position."""
+    rng = np.random.default_rng(0)
+    position = rng.integers(8, size=n_samples)
+    pictures = rng.normal(scale=0.1, size=(n_samples, 8, 8))
+    pictures[np.arange(n_samples), position] += 1
+    return {
+        "picture": pictures,
+        "position": np.eye(8)[position] + rng.normal(scale=0.1, size=(n_samples, 8)),
+    }
+
+
 @pytest.fixture
 def memmap(tmp_path):
     array = np.memmap(tmp_path / "rows.dat", dtype="f4", mode="w+", shape=(12, 4))
     array[:] = np.arange(48).reshape(12, 4)
     return array
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bind.safetensors"
 
 
 @pytest.fixture
@@ -107,6 +124,17 @@ def state_of(bind, name):
     """Copies of the tensors of one modality's encoder, in any group."""
     encoder = bind.encoders_[name]
     return [t.detach().clone() for t in encoder.group.member_parameters(encoder.position)]
+
+
+def unit(rng, *shape):
+    """Random rows of unit length."""
+    z = rng.normal(size=shape)
+    return z / np.linalg.norm(z, axis=-1, keepdims=True)
+
+
+def same(one, two):
+    """Whether two embeddings agree in every bit."""
+    return one.dtype == two.dtype and one.tobytes() == two.tobytes()
 
 
 def distance(before, after):

@@ -1,9 +1,11 @@
 """Three modalities of 40 rows, faulty copies of them, and estimators that fit them quickly."""
 
+import re
 from functools import cache
 
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import QUICK, draw
 
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities
@@ -50,3 +52,10 @@ def alternating():
 
 V, T = ValueError, TypeError
 NEEDS_FORMS = ["list or dict of arrays", "Modalities", "DataFrame", "(n_samples, n_features)"]
+
+
+def assert_refused(act, exception, words):
+    """The call fails with this exception, whose message holds all the words, in any order."""
+    everywhere = "".join(f"(?=.*{re.escape(word)})" for word in words)
+    with pytest.raises(exception, match=f"(?s)^{everywhere}"):
+        act()

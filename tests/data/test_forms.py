@@ -39,6 +39,7 @@ def test_splitting_a_bare_list_is_explained(X, centro):
         search.fit(list(X.arrays))
 
 
+# The fits fail, so that the search has no score at all; the warning that explains it is tested.
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_splitting_a_bare_list_is_explained_by_a_warning_too(X, centro):
     search = GridSearchCV(centro(), {"temperature": [0.1]}, cv=3)

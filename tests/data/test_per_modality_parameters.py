@@ -29,7 +29,6 @@ def y():
 # --- searches -----------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:Modality .* shares fewer")
 def test_grid_search_over_nested_parameters(items, y, centro):
     items["image"][::7] = np.nan
     items["text"][1] = None

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
-from skcentrobind._data import statistics as _data
+from skcentrobind._data import statistics as _statistics
 from skcentrobind._data.statistics import fit_scalers, prepare_rows
 
 
@@ -28,7 +28,7 @@ def test_standardisation_is_exact_in_any_chunks(chunk, dtype):
     time = rng.normal(loc=[1e9, -1e-3], size=(20, 2))
     if dtype != np.uint8:
         image[::3] = np.nan
-    with mock.patch.object(_data, "_CHUNK_VALUES", chunk):
+    with mock.patch.object(_statistics, "_CHUNK_VALUES", chunk):
         scalers = fit_scalers(Modalities({"image": image, "time": time}))
         outs = [prepare_rows("x", x, s) for x, s in zip((image, time), scalers, strict=True)]
     for out, array in zip(outs, (image, time), strict=True):
@@ -42,7 +42,7 @@ def test_long_stretches_without_a_modality(missing):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 2)) * [1, 5] + 3
     X[missing] = np.nan
-    with mock.patch.object(_data, "_CHUNK_VALUES", 8):  # four rows
+    with mock.patch.object(_statistics, "_CHUNK_VALUES", 8):  # four rows
         (scaler,) = fit_scalers(Modalities([X]))
     expected = np.transpose([standardised(c) for c in X.T])
     assert_allclose(prepare_rows("x", X, scaler), expected, atol=1e-6)
@@ -52,7 +52,7 @@ def test_prepared_rows_without_a_scaler():
     X = np.arange(12.0).reshape(4, 3)
     X[1] = np.nan
     out = np.full((4, 3), 7, dtype=np.float32)
-    with mock.patch.object(_data, "_CHUNK_VALUES", 4):
+    with mock.patch.object(_statistics, "_CHUNK_VALUES", 4):
         assert prepare_rows("x", X, None, out=out) is out
     assert_array_equal(out, [[0, 1, 2], [0, 0, 0], [6, 7, 8], [9, 10, 11]])
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from skcentrobind import CentroBindTransformer, Modalities, load
-from skcentrobind._data import statistics as _data
+from skcentrobind._data import statistics as _statistics
 from skcentrobind._data.statistics import WhiteningScaler, fit_scalers
 
 
@@ -59,7 +59,7 @@ def test_blocks_missing_rows_and_constant_columns(monkeypatch):
     expected = whitener(x).whitening_
     padded = np.full((65, 6), np.nan)
     padded[2:62] = x
-    monkeypatch.setattr(_data, "_CHUNK_VALUES", 30)
+    monkeypatch.setattr(_statistics, "_CHUNK_VALUES", 30)
     assert_allclose(whitener(padded).whitening_, expected, rtol=1e-8, atol=1e-10)
     with pytest.warns(UserWarning, match="'x': 1 of 7 columns are constant"):
         scaler = whitener(np.column_stack([x, np.ones(60)]))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import WIDTHS
-from hypothesis import given, settings
+from conftest import WIDTHS, fast
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
@@ -23,8 +23,6 @@ from skcentrobind._encoders.module import (
 NAMES = list(WIDTHS)
 STILL = {"learning_rate": 1e-30, "weight_decay": 0.0, "max_epochs": 1}
 
-
-fast = settings(deadline=None, max_examples=40)
 
 each_augmentation = pytest.mark.parametrize(
     "augment", [row.dense for row in AUGMENTATIONS.values()], ids=AUGMENTATIONS

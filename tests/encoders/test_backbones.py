@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import distance, state_of
+from conftest import distance, draw_pictures, state_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from skorch.callbacks import Callback
@@ -50,15 +50,7 @@ def statistics(encoder):
 
 @pytest.fixture
 def images():
-    """8 x 8 pictures with a bright row, and vectors of its position."""
-    rng = np.random.default_rng(0)
-    position = rng.integers(8, size=30)
-    pictures = rng.normal(scale=0.1, size=(30, 8, 8))
-    pictures[np.arange(30), position] += 1
-    return {
-        "picture": pictures,
-        "position": np.eye(8)[position] + rng.normal(scale=0.1, size=(30, 8)),
-    }
+    return draw_pictures(30)
 
 
 def beside(encoder, **params):

@@ -18,7 +18,7 @@ from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities
 from skcentrobind._data.statistics import generalized_cca
-from skcentrobind._encoders import encoders as _initial
+from skcentrobind._encoders import encoders as _encoders
 from skcentrobind.datasets import load_multiple_features
 
 ROWS = 20
@@ -153,7 +153,7 @@ def test_fits_in_threads_wait_for_each_other(monkeypatch):
         inside.pop()
         return generalized_cca(*args)
 
-    monkeypatch.setattr(_initial, "generalized_cca", slow)
+    monkeypatch.setattr(_encoders, "generalized_cca", slow)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: quick_centro(max_epochs=0, random_state=seed).fit(X), range(4)))
     assert most == [1] * 4
@@ -330,12 +330,12 @@ def test_components_that_the_rows_do_not_determine_can_learn():
 
 def test_few_of_many_rows_are_used(monkeypatch):
     X, _ = draw(300)
-    monkeypatch.setattr(_initial, "_MAX_ROWS", 100)
+    monkeypatch.setattr(_encoders, "_MAX_ROWS", 100)
     one, same = (quick_centro(max_epochs=0).fit(X).transform(X) for _ in range(2))
     assert_array_equal(one, same)
-    monkeypatch.setattr(_initial, "_MAX_ROWS", 300)
+    monkeypatch.setattr(_encoders, "_MAX_ROWS", 300)
     assert np.abs(quick_centro(max_epochs=0).fit(X).transform(X) - one).max() > 1e-3
-    monkeypatch.setattr(_initial, "_MAX_VALUES", 1)
+    monkeypatch.setattr(_encoders, "_MAX_VALUES", 1)
     assert np.isfinite(quick_centro(max_epochs=0).fit(X).transform(X)).all()
 
 

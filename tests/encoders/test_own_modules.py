@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import WIDTHS
+from conftest import WIDTHS, draw_pictures
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
@@ -126,15 +126,7 @@ def test_dropout_is_off_outside_of_training(X, binder):
 
 @pytest.fixture
 def images():
-    """8 x 8 pictures of a bar, and a vector of its position."""
-    rng = np.random.default_rng(0)
-    position = rng.integers(8, size=50)
-    pictures = rng.normal(scale=0.1, size=(50, 8, 8))
-    pictures[np.arange(50), position] += 1
-    return {
-        "picture": pictures,
-        "position": np.eye(8)[position] + rng.normal(scale=0.1, size=(50, 8)),
-    }
+    return draw_pictures(50)
 
 
 class Convolution(nn.Module):

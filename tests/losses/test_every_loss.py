@@ -4,6 +4,7 @@ import copy
 import functools
 import pickle
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -66,8 +67,7 @@ fast = settings(deadline=None, max_examples=12)
 
 
 def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return torch.tensor(z / np.linalg.norm(z, axis=-1, keepdims=True))
+    return torch.tensor(conftest.unit(rng, *shape))
 
 
 def draw(seed, shape=(3, 7, 4), masked=True):

@@ -9,7 +9,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast, unit
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skcentrobind.anchors import BaseAnchor, MeanAnchor, Target
 from skcentrobind.losses import AnchorLoss, _info_nce, anchor_info_nce, info_nce
 
-fast = settings(deadline=None, max_examples=40)
 DIRECTIONS = ["both", "from_anchor", "to_anchor"]
 
 
@@ -55,11 +55,6 @@ def by_hand(z, a, temperature, present=None, weights=None, direction="both"):
             grad_z[m] += weights[m] * grad_queries
             grad_a_m += weights[m] * grad_keys
     return losses, grad_z, grad_a
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 def compute(z, a, temperature, *, present=None, weights=None, dtype=torch.float64, **options):

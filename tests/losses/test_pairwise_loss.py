@@ -5,19 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast, unit
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from skcentrobind.anchors import LeaveOneOutAnchor
 from skcentrobind.losses import AnchorLoss, PairwiseLoss, Temperature, pairwise_info_nce
-
-fast = settings(deadline=None, max_examples=40)
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 def nce(queries, keys, temperature, rows):

@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import fast, unit
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -22,13 +23,6 @@ from skcentrobind.losses import (
     geometric_consistency,
     uniformity,
 )
-
-fast = settings(deadline=None, max_examples=40)
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 @st.composite

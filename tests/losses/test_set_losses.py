@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -14,11 +15,6 @@ from skcentrobind.losses._gramian import _SquaredNorms
 from skcentrobind.losses._symile import _permutations
 
 fast = settings(deadline=None, max_examples=30)
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 def cross_entropy(logits, right, smoothing=0.0):

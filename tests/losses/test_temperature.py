@@ -4,6 +4,7 @@ import math
 import pickle
 import re
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -31,8 +32,7 @@ NAMES = ["image", "text", "audio"]
 
 
 def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return torch.tensor(z / np.linalg.norm(z, axis=-1, keepdims=True), requires_grad=True)
+    return torch.tensor(conftest.unit(rng, *shape), requires_grad=True)
 
 
 # --- Temperature --------------------------------------------------------------------------

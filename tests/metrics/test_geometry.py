@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -39,11 +40,6 @@ SERIES = {
     "effective rank": effective_rank,
 }
 ALL = MATRICES | SERIES
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 @st.composite

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -13,11 +14,6 @@ from skcentrobind.metrics import anchor_bound, mutual_information_matrix
 
 fast = settings(deadline=None, max_examples=30)
 DIRECTIONS = ["anchor -> modality", "modality -> anchor"]
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 def nce_by_hand(u, v, t):

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -57,11 +58,6 @@ def pairs_by_hand(arrays):
             if q != g and len(both) > 1:
                 ranks[q, g] = ranks_by_hand(queries[both], gallery[both])
     return ranks
-
-
-def unit(rng, *shape):
-    z = rng.normal(size=shape)
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
 @st.composite

@@ -7,23 +7,14 @@ import struct
 import numpy as np
 import pytest
 import torch
+from conftest import same
 
 from skcentrobind import load
 
 pytest.importorskip("safetensors", reason="the extra `save` is not installed")
 from safetensors.torch import save_file
 
-from skcentrobind._persistence import safetensors as _saving
-
-
-def same(one, two):
-    return one.dtype == two.dtype and one.tobytes() == two.tobytes()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bind.safetensors"
-
+from skcentrobind._persistence import safetensors as _safetensors
 
 # Devices
 
@@ -56,7 +47,7 @@ def test_a_generator_of_another_kind_of_device_starts_afresh(X, centro, path):
 def rewrite(bind, path, change):
     """Save, and save once more with a header and tensors that were tampered with."""
     bind.save(path)
-    header, tensors = _saving.read(path)
+    header, tensors = _safetensors.read(path)
     change(header, tensors)
     save_file(tensors, path, metadata={"skcentrobind": json.dumps(header)})
 

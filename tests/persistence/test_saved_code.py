@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import QUICK
+from conftest import QUICK, same
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
@@ -14,15 +14,6 @@ from skcentrobind.anchors import BaseAnchor
 
 pytest.importorskip("safetensors", reason="the extra `save` is not installed")
 from skcentrobind._public import estimator_classes
-
-
-def same(one, two):
-    return one.dtype == two.dtype and one.tobytes() == two.tobytes()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bind.safetensors"
 
 
 def noisy_factory(n_features, n_components):

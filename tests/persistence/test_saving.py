@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, draw
+from conftest import QUICK, draw, same
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from torch import nn
@@ -20,18 +20,9 @@ pytest.importorskip("safetensors", reason="the extra `save` is not installed")
 from safetensors.torch import load_file
 
 
-def same(one, two):
-    return one.dtype == two.dtype and one.tobytes() == two.tobytes()
-
-
 def shown(estimator):
     """Parameters in a form that compares anchors and generators by their contents."""
     return {name: to_plain(value) for name, value in estimator.get_params(deep=False).items()}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bind.safetensors"
 
 
 def noisy_factory(n_features, n_components):

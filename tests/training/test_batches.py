@@ -2,15 +2,14 @@
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from conftest import fast
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skcentrobind import Modalities
 from skcentrobind._data.statistics import fit_scalers
 from skcentrobind._training.net import BindData, EpochBatches
-
-fast = settings(deadline=None, max_examples=40)
 
 
 def seeded(seed=0):

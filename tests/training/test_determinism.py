@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, draw
+from conftest import QUICK, draw, same
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -39,11 +39,6 @@ CONFIGURATIONS = {
 @pytest.fixture(params=CONFIGURATIONS)
 def any_centro(request):
     return CentroBindTransformer(**{**QUICK, **CONFIGURATIONS[request.param]})
-
-
-def same(one, two):
-    """Whether two embeddings agree in every bit."""
-    return one.dtype == two.dtype and one.tobytes() == two.tobytes()
 
 
 def global_states():

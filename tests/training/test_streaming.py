@@ -11,8 +11,8 @@ from sklearn import config_context
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities
-from skcentrobind._estimators import space as _embedding
-from skcentrobind._training import net as _batches
+from skcentrobind._estimators import space as _space
+from skcentrobind._training import net as _net
 from skcentrobind._training.net import BindData
 from skcentrobind._training.streaming import StreamedRows
 
@@ -63,7 +63,7 @@ def test_large_arrays_are_streamed(arrays, monkeypatch):
         return data[-1]
 
     monkeypatch.setattr(BindData, "from_modalities", classmethod(spy))
-    monkeypatch.setattr(_batches, "_COPY_BYTES", 100)
+    monkeypatch.setattr(_net, "_COPY_BYTES", 100)
     assert_array_equal(binder().fit(arrays).transform(arrays), expected)
     assert all(isinstance(x, StreamedRows) for x in data[0].inputs)
 
@@ -107,7 +107,7 @@ def test_transform_modality_writes_into_an_array(arrays, mapped, tmp_path):
 def test_transform_writes_into_an_array(arrays, mapped, tmp_path, output, monkeypatch):
     bind = binder(output=output).fit(mapped)
     expected = bind.transform(arrays)
-    monkeypatch.setattr(_embedding, "_TRANSFORM_ROWS", 7)
+    monkeypatch.setattr(_space, "_TRANSFORM_ROWS", 7)
     assert_allclose(bind.transform(arrays), expected, atol=1e-6)
     file = np.lib.format.open_memmap(tmp_path / "z.npy", "w+", np.float32, expected.shape)
     assert bind.transform(mapped, out=file) is file
