@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +18,66 @@ _TERMS, _TERMS_BF16 = 512, 128
 
 # Inner products with the sum of the embeddings below this count as zero.
 _ORTHOGONAL = 1e-5
+
+
+# Kinds of device that may run under autocast; a decorator for one that is not there costs 2 us.
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+
+# torch has one global generator and one default dtype per process.
+_GLOBAL_STATE = threading.RLock()
+
+
+def _after_fork() -> None:
+    """Forget a lock that a thread of the parent process holds."""
+    global _GLOBAL_STATE  # noqa: PLW0603
+    _GLOBAL_STATE = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def isolated(function: Callable) -> Callable:
+    """Decorate a function so that the caller's grad mode, inference mode and autocast do not count.
+
+    The decorators are torch's own, so that a call enters no file of this package. The default
+    dtype and device do not count either, since every tensor is made with its own.
+    """
+    for kind in _AUTOCAST:
+        function = torch.autocast(kind, enabled=False)(function)
+    return torch.inference_mode(mode=False)(torch.enable_grad()(function))
+
+
+@contextmanager
+def global_torch(state: torch.Tensor | int, device: str = "cpu") -> Iterator[None]:
+    """Lend torch's global state to a user's own code: one thread at a time, put back at the end.
+
+    Parameters
+    ----------
+    state : Tensor or int
+        State of the global generator of the CPU, or a seed.
+    device : str, default="cpu"
+        Device whose global generators are put back, too.
+    """
+    devices = None if torch.device(device).type == "cuda" else []
+    with _GLOBAL_STATE, torch.random.fork_rng(devices=devices):
+        dtype, home = torch.get_default_dtype(), torch.get_default_device()
+        elsewhere = torch.device("cpu") if home.type != "cpu" else nullcontext()
+        if isinstance(state, int):
+            torch.random.default_generator.manual_seed(state)
+        else:
+            torch.set_rng_state(state)
+        if devices is None:
+            # In every state of the CPU's generator another seed, so that no epoch repeats one.
+            torch.cuda.manual_seed_all(int(torch.randint(2**31, (), device="cpu")))
+        if dtype != torch.float32:
+            torch.set_default_dtype(torch.float32)
+        try:
+            with elsewhere:
+                yield
+        finally:
+            if dtype != torch.float32:
+                torch.set_default_dtype(dtype)
 
 
 def _terms(tensor: torch.Tensor) -> int:
@@ -225,8 +289,8 @@ class Spectrum(torch.autograd.Function):
         return total
 
 
-def resolve_precision(precision: str, device: str) -> torch.dtype | None:
-    """Return the dtype of matrix products, None for that of the rows; refuse unsupported ones.
+def check_precision(precision: str, device: str) -> None:
+    """Refuse a precision that the device does not support.
 
     Parameters
     ----------
@@ -234,14 +298,9 @@ def resolve_precision(precision: str, device: str) -> torch.dtype | None:
         The parameter.
     device : str
         Device to compute on.
-
-    Returns
-    -------
-    dtype : torch.dtype or None
-        `torch.bfloat16` for "bf16".
     """
     if precision == "float32":
-        return None
+        return
     try:
         one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
         (one @ one).cpu()
@@ -250,7 +309,6 @@ def resolve_precision(precision: str, device: str) -> torch.dtype | None:
             f"precision={precision!r} cannot be used on device={device!r} "
             f"({str(exc).splitlines()[0]}); use precision='float32'."
         ) from exc
-    return torch.bfloat16
 
 
 def resolve_device(device: str | torch.device) -> str:
@@ -260,7 +318,7 @@ def resolve_device(device: str | torch.device) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device, dtype=torch.uint8)
     except (RuntimeError, AssertionError, TypeError) as exc:
         raise ValueError(
             f"device={device!r} cannot be used here ({str(exc).splitlines()[0]}); use "

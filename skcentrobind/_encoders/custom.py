@@ -104,7 +104,9 @@ def wrap_module(member, spec, shape, name, n_components, generator, rows):
         )
     projection = None
     if out.shape[1] != n_components:
-        projection = nn.Linear(out.shape[1], n_components, device="meta").to_empty(device="cpu")
+        projection = nn.Linear(
+            out.shape[1], n_components, device="meta", dtype=torch.float32
+        ).to_empty(device="cpu")
         with torch.no_grad():
             projection.weight.copy_(uniform(projection.weight.shape, out.shape[1], generator))
             projection.bias.copy_(uniform(projection.bias.shape, out.shape[1], generator))

@@ -318,7 +318,8 @@ def cut_heads(z, heads):
 def uniform(shape, fan_in, generator):
     """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of torch's linear layers."""
     bound = 1 / math.sqrt(fan_in)
-    return torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
+    tensor = torch.empty(shape, dtype=torch.float32, device="cpu")
+    return tensor.uniform_(-bound, bound, generator=generator)
 
 
 def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):

@@ -20,7 +20,7 @@ from scipy import sparse
 from torch import nn
 
 from skcentrobind._data.statistics import prepare_rows, prepare_sparse
-from skcentrobind._encoders.custom import wrap_module
+from skcentrobind._encoders.custom import CustomEncoder, wrap_module
 from skcentrobind._encoders.encoders import ENCODERS, cut_heads
 from skcentrobind._encoders.sparse import (
     SparseRows,
@@ -29,7 +29,7 @@ from skcentrobind._encoders.sparse import (
     stack_rows,
     to_dense,
 )
-from skcentrobind._ops import resolve_precision
+from skcentrobind._ops import global_torch
 
 # Rows and values that are encoded at a time outside of training.
 _ENCODE_ROWS = 8192
@@ -46,7 +46,7 @@ def gaussian(x, strength, spread, mask, generator):
 
 def zero(x, strength, spread, mask, generator):
     """Set each entry to zero, the mean of a standardised feature, with probability `strength`."""
-    drop = torch.rand(x.shape, generator=generator, device=x.device) < strength
+    drop = _uniform(x.shape, generator, x.device) < strength
     return x.masked_fill(drop, 0.0)
 
 
@@ -64,8 +64,12 @@ def marginal(x, strength, spread, mask, generator):
             return x
         draw = torch.randint(len(candidates), flat.shape, generator=generator, device=x.device)
         source = candidates[draw]
-    swap = torch.rand(flat.shape, generator=generator, device=x.device) < strength
+    swap = _uniform(flat.shape, generator, x.device) < strength
     return torch.where(swap, flat.gather(0, source), flat).view(x.shape)
+
+
+def _uniform(shape, generator, device):
+    return torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
 
 
 class Augmentation(NamedTuple):
@@ -298,12 +302,14 @@ class BindModule(nn.Module):
         """
         group, k = self.group_of(m)
         step = max(1, min(_ENCODE_ROWS, _ENCODE_VALUES // math.prod(source.array.shape[1:])))
-        for first in range(0, len(rows), step):
-            some = rows[first : first + step]
-            scalers = [source.scaler]
-            x = prepared_batch([source.name], [source.array[some]], scalers, source.device)
-            z = group.encode(k, x)
-            out[some - start] = (cut_heads(z, heads) if heads else z).cpu().numpy()
+        is_custom = isinstance(group, CustomEncoder)
+        with global_torch(0, source.device) if is_custom else contextlib.nullcontext():
+            for first in range(0, len(rows), step):
+                some = rows[first : first + step]
+                scalers = [source.scaler]
+                x = prepared_batch([source.name], [source.array[some]], scalers, source.device)
+                z = group.encode(k, x)
+                out[some - start] = (cut_heads(z, heads) if heads else z).cpu().numpy()
 
     def forward(self, inputs, mask, generator):
         """Embed the rows and their augmented copies.
@@ -387,10 +393,8 @@ def make_groups(plan, probe):
     width = plan.n_components + plan.n_specific_components
     groups, banks = [], {}
     is_custom = [not isinstance(spec.encoder, str) for spec in plan.modalities]
-    # A user's factory may draw weights from torch's global generator: seed it meanwhile.
-    with torch.random.fork_rng(devices=[]) if any(is_custom) else contextlib.nullcontext():
-        if any(is_custom):
-            torch.random.default_generator.manual_seed(plan.seed)
+    # A user's factory may draw weights from torch's global generator.
+    with global_torch(plan.seed) if any(is_custom) else contextlib.nullcontext():
         for m, spec in enumerate(plan.modalities):
             if is_custom[m]:
                 own = (spec.encoder, spec.row_shape, spec.name)
@@ -440,7 +444,7 @@ def assemble(plan, groups, spreads):
     -------
     module : BindModule
     """
-    product_dtype = resolve_precision(plan.precision, plan.device)
+    product_dtype = torch.bfloat16 if plan.precision == "bf16" else None
     augmenters = []
     for group, spread in zip(groups, spreads, strict=True):
         group.product_dtype = product_dtype

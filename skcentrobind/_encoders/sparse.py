@@ -128,11 +128,13 @@ def multiplicative(x, strength, spread, mask, generator):
 
     Noise on the zeros, too, would outweigh a row of few entries, and fill the memory.
     """
-    noise = torch.randn(x.values.shape, generator=generator, device=x.values.device)
+    like = {"device": x.values.device, "dtype": x.values.dtype}
+    noise = torch.randn(x.values.shape, generator=generator, **like)
     return x.with_values(x.values * (1 + strength * noise))
 
 
 def sparse_zero(x, strength, spread, mask, generator):
     """Set each stored entry to zero with probability `strength`."""
-    drop = torch.rand(x.values.shape, generator=generator, device=x.values.device) < strength
+    like = {"device": x.values.device, "dtype": x.values.dtype}
+    drop = torch.rand(x.values.shape, generator=generator, **like) < strength
     return x.with_values(x.values.masked_fill(drop, 0.0))

@@ -8,7 +8,7 @@ from skcentrobind._data.schema import Schema, check_enough_samples, check_number
 from skcentrobind._encoders.module import AUGMENTATIONS
 from skcentrobind._estimators.parameters import RULES
 from skcentrobind._estimators.space import FittedSpace
-from skcentrobind._ops import resolve_device
+from skcentrobind._ops import check_precision, isolated, resolve_device
 from skcentrobind._training.net import BindData, build_net, pretrain
 from skcentrobind._training.plan import (
     Plan,
@@ -93,6 +93,7 @@ class BaseBindTransformer(FittedSpace):
 
     # ------------------------------------------------------------------ learning
 
+    @isolated
     def fit(self, X, y=None):
         """Learn one encoder per modality, so that all modalities share one space.
 
@@ -123,6 +124,7 @@ class BaseBindTransformer(FittedSpace):
             epochs = enough_epochs(net.steps_in(data), is_warm)
         return self._train(net, data, epochs)
 
+    @isolated
     def partial_fit(self, X, y=None):
         """Continue the training for one epoch over X, at a constant learning rate.
 
@@ -150,6 +152,7 @@ class BaseBindTransformer(FittedSpace):
         check_enough_samples(checked_X, "partial_fit")
         return self._train(self.net_, self._lay_out(checked_X, present, self.net_.module_), 1)
 
+    @isolated
     def score(self, X, y=None):
         """Return the mean reciprocal rank over all ordered pairs of modalities.
 
@@ -192,6 +195,7 @@ class BaseBindTransformer(FittedSpace):
         schema = Schema.learn(modalities, parts)
         modalities, present = checked(modalities, schema, is_fit=True)
         device = resolve_device(self.device)
+        check_precision(self.precision, device)
         plan = Plan.make(parameters, schema, device=device)
         # From here on `_make_loss` can read the fitted attributes of the data.
         self._schema, self._plan = schema, plan
@@ -229,6 +233,7 @@ class BaseBindTransformer(FittedSpace):
         self._check_parameters()
         schema = stored.schema()
         plan = stored.plan(self._shared_parameters(), schema, device)
+        check_precision(plan.precision, device)
         self._schema, self._plan = schema, plan
         scalers = stored.scalers(schema)
         module = rebuild_module(plan, stored.spreads())

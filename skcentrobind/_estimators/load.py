@@ -2,7 +2,7 @@
 
 import warnings
 
-from skcentrobind._ops import resolve_device
+from skcentrobind._ops import isolated, resolve_device
 from skcentrobind._persistence.safetensors import Stored, from_plain_items, read
 from skcentrobind._public import __version__, estimator_classes
 
@@ -19,6 +19,7 @@ _FAULTS = (
 )
 
 
+@isolated
 def load(path, *, device=None, **code):
     """Load an estimator that `save` has written.
 

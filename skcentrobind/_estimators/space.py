@@ -18,6 +18,7 @@ from skcentrobind._data.schema import checked
 from skcentrobind._encoders.encoders import ModalityEncoder
 from skcentrobind._encoders.module import Source
 from skcentrobind._estimators.output import check_out, column_names, join, n_columns
+from skcentrobind._ops import isolated
 from skcentrobind._persistence.onnx import encoder_model
 from skcentrobind._persistence.safetensors import Saved, write
 from skcentrobind._public import __version__, estimator_classes
@@ -39,6 +40,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
     # `out` is not metadata that a pipeline passes on.
     __metadata_request__transform: ClassVar = {"out": UNUSED}
 
+    @isolated
     def transform(self, X, out=None):
         """Embed samples as one array.
 
@@ -68,6 +70,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         wants_frame = _get_output_config("transform", self)["dense"] == "pandas"
         return self._keep_index(Z, X) if wants_frame else Z
 
+    @isolated
     def transform_modalities(self, X):
         """Embed samples as one array per modality.
 
@@ -84,6 +87,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         """
         return self._embed_modalities(X, ("shared",))
 
+    @isolated
     def transform_specific(self, X):
         """Embed the modality-specific part, by the second head of every encoder.
 
@@ -111,6 +115,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
             )
         return self._embed_modalities(X, ("specific",))
 
+    @isolated
     def transform_modality(self, X_m, modality, out=None):
         """Embed rows of a single modality, for example the text of a query.
 

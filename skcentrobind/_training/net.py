@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 
 from skcentrobind._encoders.custom import CustomEncoder
 from skcentrobind._encoders.module import BindModule, prepared_batch
+from skcentrobind._ops import global_torch
 from skcentrobind._training.callbacks import (
     ProgressBar,
     StopIfDiverged,
@@ -234,18 +235,30 @@ class BindNet(NeuralNet):
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run through all batches; per-batch callbacks are skipped if there are none."""
-        if not training or self.has_batch_callbacks:
+        self.has_learned_ = False
+        if training and not self.has_batch_callbacks:
+            self._run_without_callbacks(iterator, step_fn)
+        else:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-            return
+        if training and not self.has_learned_:
+            raise ValueError(
+                f"No batch of epoch {len(self.history)} ({self.phase}) had a gradient, so nothing "
+                "was learned. Either no sample has a modality that learns together with one that "
+                "it is bound to, or an encoder, augmentation or loss of your own detaches what it "
+                "returns: leave out detach() and torch.no_grad() there."
+            )
+
+    def _run_without_callbacks(self, iterator, step_fn):
         sizes, losses = [], []
         for batch in iterator:
             losses.append(step_fn(batch)["loss"].detach())
             sizes.append(len(batch[0]["inputs"][0]))
-        # One transfer from the device per epoch instead of one per batch.
-        losses, sizes = torch.stack(losses).double().cpu(), torch.tensor(sizes, device="cpu")
+        # One transfer from the device per epoch instead of one per batch. Some devices have no
+        # float64, so the sum is taken on the CPU.
+        losses = torch.stack(losses).cpu().numpy().astype(np.float64)
         self.history.new_batch()
-        self.history.record_batch("train_loss", float(losses @ sizes.double() / sizes.sum()))
-        self.history.record_batch("train_batch_size", int(sizes.sum()))
+        self.history.record_batch("train_loss", float(losses @ sizes / sum(sizes)))
+        self.history.record_batch("train_batch_size", sum(sizes))
 
     def train_step(self, batch, **fit_params):
         """Take one optimisation step."""
@@ -258,6 +271,7 @@ class BindNet(NeuralNet):
             # All rows of the batch have only the frozen anchor: there is nothing to learn.
             return {"loss": loss, "y_pred": y_pred}
         loss.backward()
+        self.has_learned_ = True
         if self.has_batch_callbacks:
             parameters = TeeGenerator(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
@@ -302,7 +316,8 @@ class BindNet(NeuralNet):
         generator = torch.Generator(self.device).manual_seed(self.seed)
         module = self.module_.eval()
         batches = EpochBatches(data, _EMBED_ROWS)
-        parts = [module(batch["inputs"], None, generator) for batch, _ in batches]
+        with global_torch(0, self.device) if self.draws_globally else contextlib.nullcontext():
+            parts = [module(batch["inputs"], None, generator) for batch, _ in batches]
         both = [torch.cat(z, dim=1) for z in zip(*parts, strict=True)]
         return [self.criterion_.shared(z).cpu().numpy() for z in both]
 
@@ -336,9 +351,7 @@ class BindNet(NeuralNet):
         if not self.draws_globally:
             yield
             return
-        devices = [] if self.device == "cpu" else None
-        with torch.random.fork_rng(devices=devices):
-            torch.set_rng_state(self.global_state_)
+        with global_torch(self.global_state_, self.device):
             yield
             self.global_state_ = torch.get_rng_state()
 

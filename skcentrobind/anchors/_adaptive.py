@@ -34,7 +34,7 @@ class LearnedAnchor(BaseAnchor):
 
     def prepare(self, names: Sequence[str]) -> None:
         """Start with equal weights for these modalities."""
-        self.logits = nn.Parameter(torch.zeros(len(names), device="cpu"))
+        self.logits = nn.Parameter(torch.zeros(len(names), dtype=torch.float32, device="cpu"))
 
     @property
     def modality_weights(self) -> Tensor:

@@ -196,7 +196,7 @@ class WeightedAnchor(BaseAnchor):
         try:
             tensor = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
         except (TypeError, ValueError, RuntimeError):
-            tensor = torch.empty((), device="cpu")
+            tensor = torch.empty((), dtype=torch.float32, device="cpu")
         if tensor.ndim != 1:
             raise ValueError(
                 "WeightedAnchor needs one number for each modality, as a sequence or a dict by "

@@ -110,7 +110,7 @@ class Temperature(nn.Module):
         return number
 
     def _start(self, values: float | list[float]) -> None:
-        tensor = torch.tensor(values, device="cpu")  # () or (n_modalities,)
+        tensor = torch.tensor(values, dtype=torch.float32, device="cpu")  # () or (n_modalities,)
         if self.learn:
             self.log_temperature = nn.Parameter(tensor.log())
         else:

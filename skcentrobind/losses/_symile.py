@@ -82,7 +82,7 @@ class SymileLoss(BaseLoss):
 def _permutations(z: Tensor, mask: Tensor | None, generator: torch.Generator) -> Tensor:
     """Draw permutations (n_modalities, batch) that keep missing rows where they are."""
     shape = z.shape[:2]
-    keys = torch.rand(shape, generator=generator, device=z.device)
+    keys = torch.rand(shape, generator=generator, device=z.device, dtype=torch.float32)
     if mask is None:
         return keys.argsort(dim=1)
     # Both list the rows that are present first: in their order, and at random. The missing ones

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import QUICK, draw
 from sklearn.utils.fixes import parse_version
+from skorch.callbacks import Callback
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,7 +23,11 @@ import skcentrobind
 from skcentrobind import (
     CentroBindTransformer,
     FixedAnchorBindTransformer,
+    GramianBindTransformer,
     Modalities,
+    PairwiseBindTransformer,
+    PrincipalBindTransformer,
+    SymileBindTransformer,
     anchors,
     load,
 )
@@ -57,6 +62,17 @@ SETTINGS |= {
     "pretrained": {"pretrain_epochs": 1},
     "cold": {"temperature": 0.005},
     "fixed": {"cls": FixedAnchorBindTransformer, "pretrain_epochs": 1},
+    "regularized": {
+        "n_specific_components": 2,
+        "learn_temperature": True,
+        "regularizers": {"uniformity": 0.1, "alignment": 0.1, "separation": 0.1},
+    },
+    "learned temperatures": {"temperature": [0.1, 0.2, 0.3], "learn_temperature": True},
+    "callbacks": {"callbacks": [Callback()]},
+    "pairwise": {"cls": PairwiseBindTransformer},
+    "symile": {"cls": SymileBindTransformer},
+    "gramian": {"cls": GramianBindTransformer},
+    "principal": {"cls": PrincipalBindTransformer},
     "several fixed": {
         "cls": FixedAnchorBindTransformer,
         "anchor": ["text", "image"],
@@ -174,6 +190,8 @@ def run_elsewhere(function, args, kwargs):
     def wrap(value):
         if not isinstance(value, torch.Tensor):
             return value
+        if value.dtype in (torch.float64, torch.complex128):
+            raise TypeError(f"{DEVICE} has no {value.dtype}, as Apple's GPUs have none")
         # An operation in place returns its own input.
         return wrappers[id(value)] if id(value) in wrappers else Elsewhere(value)
 
@@ -188,7 +206,10 @@ class OtherDevice(TorchDispatchMode):
 
 
 class SaysWhere(TorchFunctionMode):
-    """Refuses new tensors of the package without `device=`, and generators of another device."""
+    """Refuses what depends on the caller: new tensors of the package without device or dtype.
+
+    Generators of another device are refused, too.
+    """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -199,7 +220,10 @@ class SaysWhere(TorchFunctionMode):
             where = torch.device(kwargs["device"]) if "device" in kwargs else args[0].device
             if where.type != generator.device.type:
                 raise RuntimeError(f"{function.__name__}: a generator of {generator.device}")
-        return function(*args, **kwargs)
+        made = function(*args, **kwargs)
+        if function in _device_constructors() and "dtype" not in kwargs and called_by_package():
+            assert not made.is_floating_point(), f"torch.{function.__name__}() without dtype="
+        return made
 
 
 def called_by_package():
@@ -233,6 +257,8 @@ def test_the_made_up_device_refuses_a_mix(other_device):
         torch.rand(2, device=other_device, generator=torch.Generator("cpu"))
     with pytest.raises(TypeError, match=r"use \.cpu"):
         there.numpy()
+    with pytest.raises(TypeError, match="no torch.float64"):
+        there.double()
 
 
 @pytest.mark.parametrize("has_missing", [False, True], ids=["complete", "missing"])
