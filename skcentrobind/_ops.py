@@ -29,7 +29,7 @@ _GLOBAL_STATE = threading.RLock()
 
 def _after_fork() -> None:
     """Forget a lock that a thread of the parent process holds."""
-    global _GLOBAL_STATE  # noqa: PLW0603
+    global _GLOBAL_STATE
     _GLOBAL_STATE = threading.RLock()
 
 
@@ -59,12 +59,12 @@ def global_torch(state: torch.Tensor | int, device: str = "cpu") -> Iterator[Non
     device : str, default="cpu"
         Device whose global generators are put back, too.
     """
-    devices = None if torch.device(device).type == "cuda" else []
+    devices: list | None = None if torch.device(device).type == "cuda" else []
     with _GLOBAL_STATE, torch.random.fork_rng(devices=devices):
         dtype, home = torch.get_default_dtype(), torch.get_default_device()
         elsewhere = torch.device("cpu") if home.type != "cpu" else nullcontext()
         if isinstance(state, int):
-            torch.random.default_generator.manual_seed(state)
+            torch.default_generator.manual_seed(state)
         else:
             torch.set_rng_state(state)
         if devices is None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+
+import numpy as np
+
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.holdout import split_rows, warn_of_unbound
 from skcentrobind._data.schema import Schema, check_enough_samples, check_numbers, checked
@@ -17,6 +22,7 @@ from skcentrobind._training.plan import (
     enough_epochs,
     rebuild_module,
 )
+from skcentrobind._training.state import copy_of
 from skcentrobind.losses import BaseLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
 
@@ -118,11 +124,13 @@ class BaseBindTransformer(FittedSpace):
         TypeError
             If a modality has an unsupported type.
         """
-        net, data, is_warm = self._start(X, self.early_stopping, self.pretrain_epochs)
-        epochs = self.max_epochs
-        if isinstance(epochs, str):
-            epochs = enough_epochs(net.steps_in(data), is_warm)
-        return self._train(net, data, epochs)
+        with self._put_back_on_failure(getattr(self, "net_", None)):
+            net, data, is_warm = self._start(X, self.early_stopping, self.pretrain_epochs)
+            epochs = self.max_epochs
+            if isinstance(epochs, str):
+                epochs = enough_epochs(net.steps_in(data), is_warm)
+            self._train(net, data, epochs)
+        return self
 
     @isolated
     def partial_fit(self, X, y=None):
@@ -146,11 +154,19 @@ class BaseBindTransformer(FittedSpace):
             Estimator that has seen one more epoch.
         """
         if not hasattr(self, "net_"):
-            net, data, _ = self._start(X, early_stopping=False, pretrain_epochs=0)
-            return self._train(net, data, 1)
+            with self._put_back_on_failure(None):
+                net, data, _ = self._start(X, early_stopping=False, pretrain_epochs=0)
+                self._train(net, data, 1)
+            return self
         checked_X, present = self._read(X)
         check_enough_samples(checked_X, "partial_fit")
-        return self._train(self.net_, self._lay_out(checked_X, present, self.net_.module_), 1)
+        net, spare = self.net_, copy_of(self.net_)
+        if net.is_inference():
+            net, spare = spare, net  # the copy holds ordinary tensors
+        data = self._lay_out(checked_X, present, net.module_)
+        with self._put_back_on_failure(spare):
+            self._train(net, data, 1)
+        return self
 
     @isolated
     def score(self, X, y=None):
@@ -178,6 +194,23 @@ class BaseBindTransformer(FittedSpace):
             return mean_reciprocal_rank(blocks, present=present)
         z, z_augmented = self.net_.embed(self._lay_out(checked_X, present, self.net_.module_))
         return mean_reciprocal_rank([z_augmented[0], z[0]])
+
+    @contextlib.contextmanager
+    def _put_back_on_failure(self, net):
+        """Put the estimator back as it was, with this net, if the call raises or is interrupted."""
+        before, drawn = dict(vars(self)), None
+        if isinstance(self.random_state, np.random.RandomState):
+            drawn = self.random_state.get_state()
+        if net is not None:
+            before["net_"] = net
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            if drawn is not None:
+                self.random_state.set_state(drawn)
+            raise
 
     def _start(self, X, early_stopping, pretrain_epochs):
         """Check everything and build the net; return it, its data, and whether its start is warm.
@@ -208,25 +241,20 @@ class BaseBindTransformer(FittedSpace):
             warn_of_unbound(present, schema.names, loss.sources(), loss.frozen())
         self.scalers_ = scalers
         data = self._lay_out(modalities, present, module, train)
-        options = {}
-        if early_stopping:
-            held_out = self._lay_out(modalities, present, module, valid)
-            options = {"data_valid": held_out, "patience": self.n_iter_no_change}
-        verbose = int(self.verbose)
+        held_out = self._lay_out(modalities, present, module, valid) if early_stopping else None
+        own = {"callbacks": copy.deepcopy(self.callbacks), "verbose": int(self.verbose)}
         if pretrain_epochs:
-            batchwise = bool(self.callbacks)
-            pretrain(plan, module, data, pretrain_epochs, verbose=verbose, batchwise=batchwise)
-        net = build_net(plan, module, loss, callbacks=self.callbacks, verbose=verbose, **options)
+            pretrain(plan, module, data, pretrain_epochs, data_valid=held_out, **own)
+        patience = self.n_iter_no_change
+        net = build_net(plan, module, loss, data_valid=held_out, patience=patience, **own)
         return net, data, is_warm
 
     def _train(self, net, data, epochs):
         """Train for some epochs and keep the net, unless it diverges."""
-        vars(self).pop("net_", None)
         net.train_on(data, epochs)
         net.forget_held_out()
         net.module_.eval()
         self.net_ = net
-        return self
 
     def _restore(self, stored, device):
         """Restore the fitted state from a file that was saved with these parameters."""
@@ -239,7 +267,8 @@ class BaseBindTransformer(FittedSpace):
         module = rebuild_module(plan, stored.spreads())
         stored.check_groups(module)
         loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
-        net = build_net(plan, module, loss, callbacks=self.callbacks, verbose=int(self.verbose))
+        own = {"callbacks": copy.deepcopy(self.callbacks), "verbose": int(self.verbose)}
+        net = build_net(plan, module, loss, **own)
         stored.fill(net)
         config = stored.output_config()
         if config is not None:

@@ -164,7 +164,9 @@ class PairwiseBindTransformer(BaseBindTransformer):
         several times as long if the CPU has no bfloat16 instructions. A device that cannot compute
         in bfloat16 is an error.
     callbacks : list of skorch callbacks, default=None
-        Callbacks that are copied in every fit and called per epoch and per batch.
+        Callbacks that are copied in every fit and called per epoch and per batch, in the
+        pre-training, too: `net.phase` is "pre-training" or "binding". A second phase begins with
+        `on_train_begin`.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and the augmentation. The same int gives
         the same numbers, whatever the global seeds are; None draws a new seed from the system in

@@ -4,7 +4,6 @@ import copy
 import math
 
 from skorch.callbacks import Callback, EarlyStopping
-from skorch.helper import predefined_split
 from skorch.utils import noop
 from tqdm import tqdm
 
@@ -62,23 +61,19 @@ def stops_early(callback):
     return isinstance(callback, tuple) and isinstance(callback[1], StopEarly)
 
 
-def stop_early(data_valid, patience):
-    """Return the split and the callback that end training when retrieval no longer improves.
+def stop_early(patience):
+    """Return the callback that ends training when the retrieval of held-out rows stops improving.
 
     Parameters
     ----------
-    data_valid : BindData
-        Held-out rows.
     patience : int
         Epochs without improvement until the end.
 
     Returns
     -------
-    train_split : callable
-        For `BindNet(train_split=...)`.
     callback : StopEarly
     """
-    stop = StopEarly(
+    return StopEarly(
         monitor="valid_score",
         lower_is_better=False,
         patience=patience,
@@ -87,4 +82,3 @@ def stop_early(data_valid, patience):
         load_best=True,
         sink=noop,
     )
-    return predefined_split(data_valid), stop

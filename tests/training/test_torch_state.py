@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, draw, same
+from conftest import QUICK, same
 from torch import nn
 
 import skcentrobind
