@@ -26,7 +26,7 @@ TABLE = {
     "_encoders": ("numpy scipy torch", "_ops _data"),
     "_training": (
         "numpy scipy sklearn skorch torch tqdm",
-        "_names _data _encoders metrics anchors losses",
+        "_names _ops _data _encoders metrics anchors losses",
     ),
     "_persistence": (
         "numpy sklearn torch",

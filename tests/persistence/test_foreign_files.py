@@ -84,10 +84,6 @@ TAMPERED = {
         set_in("params", "aggregator", to={"$anchor": ["Popen", {"$dict": [["args", "ls"]]}]}),
         "no anchor class 'Popen'",
     ),
-    "objects": (
-        set_in("params", "modalities", to={"$array": ["O", [[1]]]}),
-        "strings only",
-    ),
     "missing names": (lambda header, tensors: header["schema"].pop("names"), "cannot be"),
     "wrong names": (set_in("schema", "names", to=["a"]), "cannot be loaded"),
     "wrong shapes": (set_in("schema", "row_shapes", to=[1, 2, 3]), "cannot be loaded"),
