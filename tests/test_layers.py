@@ -29,7 +29,7 @@ TABLE = {
         "_names _ops _data _encoders metrics anchors losses",
     ),
     "_persistence": (
-        "numpy sklearn torch",
+        "numpy scipy sklearn torch",
         "_public _names _data _encoders anchors _training",
     ),
     "_estimators": (

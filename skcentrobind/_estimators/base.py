@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from sklearn.utils.metadata_routing import UNUSED
 
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.holdout import split_rows, warn_of_unbound
@@ -14,7 +16,8 @@ from skcentrobind._encoders.module import AUGMENTATIONS
 from skcentrobind._estimators.parameters import RULES
 from skcentrobind._estimators.space import FittedSpace
 from skcentrobind._ops import check_precision, isolated, resolve_device
-from skcentrobind._training.net import BindData, build_net, pretrain
+from skcentrobind._persistence.checkpoint import Checkpoint
+from skcentrobind._training.net import BindData, BindNet, build_net, pretrain
 from skcentrobind._training.plan import (
     Plan,
     build_module,
@@ -22,9 +25,30 @@ from skcentrobind._training.plan import (
     enough_epochs,
     rebuild_module,
 )
-from skcentrobind._training.state import copy_of
+from skcentrobind._training.state import copy_of, forget_fit, is_inference
 from skcentrobind.losses import BaseLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
+
+
+class Start(NamedTuple):
+    """A training that is about to begin.
+
+    Attributes
+    ----------
+    net : BindNet
+        Not yet trained to bind.
+    data : BindData
+        The samples.
+    is_warm : bool
+        Whether nothing that learns starts from a random draw.
+    checkpoint : Checkpoint or None
+        Where its state is kept.
+    """
+
+    net: BindNet
+    data: BindData
+    is_warm: bool
+    checkpoint: Checkpoint | None
 
 
 class BaseBindTransformer(FittedSpace):
@@ -33,6 +57,9 @@ class BaseBindTransformer(FittedSpace):
     A subclass implements `_make_loss`. One with parameters of its own lists them with all others in
     its `__init__`, and their rules in `_rules`.
     """
+
+    # Neither is metadata that a pipeline passes on.
+    __metadata_request__fit: ClassVar = {"checkpoint": UNUSED, "checkpoint_every": UNUSED}
 
     _rules = RULES
 
@@ -100,7 +127,7 @@ class BaseBindTransformer(FittedSpace):
     # ------------------------------------------------------------------ learning
 
     @isolated
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, checkpoint=None, checkpoint_every=1):
         """Learn one encoder per modality, so that all modalities share one space.
 
         Parameters
@@ -111,6 +138,12 @@ class BaseBindTransformer(FittedSpace):
             marks it as missing for the sample.
         y : None
             Ignored.
+        checkpoint : str or path-like, default=None
+            File to which the state of the training is written. If it is there already, a fit with
+            the same parameters and data continues from it, and gives the same numbers as if it
+            had never been interrupted. It is a safetensors file that holds no code.
+        checkpoint_every : int, default=1
+            Number of epochs between two writes.
 
         Returns
         -------
@@ -120,16 +153,21 @@ class BaseBindTransformer(FittedSpace):
         Raises
         ------
         ValueError
-            If a parameter or the data are invalid, or the loss diverges.
+            If a parameter or the data are invalid, the loss diverges, no batch of an epoch has a
+            gradient, or the checkpoint is of other parameters or data.
         TypeError
-            If a modality has an unsupported type.
+            If a modality has an unsupported type, or a callback has a state that a checkpoint
+            cannot keep.
+        ImportError
+            If there is a checkpoint and safetensors is not installed.
         """
         with self._put_back_on_failure(getattr(self, "net_", None)):
-            net, data, is_warm = self._start(X, self.early_stopping, self.pretrain_epochs)
+            file = None if checkpoint is None else (checkpoint, checkpoint_every)
+            start = self._start(X, self.early_stopping, self.pretrain_epochs, file)
             epochs = self.max_epochs
             if isinstance(epochs, str):
-                epochs = enough_epochs(net.steps_in(data), is_warm)
-            self._train(net, data, epochs)
+                epochs = enough_epochs(start.net.steps_in(start.data), start.is_warm)
+            self._train(*start[:2], epochs, start.checkpoint)
         return self
 
     @isolated
@@ -155,13 +193,13 @@ class BaseBindTransformer(FittedSpace):
         """
         if not hasattr(self, "net_"):
             with self._put_back_on_failure(None):
-                net, data, _ = self._start(X, early_stopping=False, pretrain_epochs=0)
-                self._train(net, data, 1)
+                start = self._start(X, early_stopping=False, pretrain_epochs=0)
+                self._train(*start[:2], 1)
             return self
         checked_X, present = self._read(X)
         check_enough_samples(checked_X, "partial_fit")
         net, spare = self.net_, copy_of(self.net_)
-        if net.is_inference():
+        if is_inference(net):
             net, spare = spare, net  # the copy holds ordinary tensors
         data = self._lay_out(checked_X, present, net.module_)
         with self._put_back_on_failure(spare):
@@ -212,8 +250,8 @@ class BaseBindTransformer(FittedSpace):
                 self.random_state.set_state(drawn)
             raise
 
-    def _start(self, X, early_stopping, pretrain_epochs):
-        """Check everything and build the net; return it, its data, and whether its start is warm.
+    def _start(self, X, early_stopping, pretrain_epochs, file=None):
+        """Check everything, build the net and pre-train it; `file` is that of a checkpoint.
 
         `net_`, which marks the estimator as fitted, is set only after the training.
         """
@@ -229,7 +267,13 @@ class BaseBindTransformer(FittedSpace):
         modalities, present = checked(modalities, schema, is_fit=True)
         device = resolve_device(self.device)
         check_precision(self.precision, device)
-        plan = Plan.make(parameters, schema, device=device)
+        point, seed, last = None, None, []
+        if file is not None:
+            point = Checkpoint(*file, self.get_params(deep=False), name, modalities)
+            seed = point.seed
+        plan = Plan.make(parameters, schema, device=device, seed=seed)
+        if point is not None:
+            last = [point.callback(plan.seed)]
         # From here on `_make_loss` can read the fitted attributes of the data.
         self._schema, self._plan = schema, plan
         loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
@@ -243,16 +287,21 @@ class BaseBindTransformer(FittedSpace):
         data = self._lay_out(modalities, present, module, train)
         held_out = self._lay_out(modalities, present, module, valid) if early_stopping else None
         own = {"callbacks": copy.deepcopy(self.callbacks), "verbose": int(self.verbose)}
-        if pretrain_epochs:
-            pretrain(plan, module, data, pretrain_epochs, data_valid=held_out, **own)
-        patience = self.n_iter_no_change
-        net = build_net(plan, module, loss, data_valid=held_out, patience=patience, **own)
-        return net, data, is_warm
+        own |= {"data_valid": held_out, "last": last}
+        phase = None if point is None else point.phase
+        if pretrain_epochs and phase != "binding":
+            resume = point.fill if phase else None
+            pretrain(plan, module, data, pretrain_epochs, resume=resume, **own)
+        net = build_net(plan, module, loss, patience=self.n_iter_no_change, **own)
+        return Start(net, data, is_warm, point)
 
-    def _train(self, net, data, epochs):
+    def _train(self, net, data, epochs, checkpoint=None):
         """Train for some epochs and keep the net, unless it diverges."""
-        net.train_on(data, epochs)
-        net.forget_held_out()
+        if checkpoint is None:
+            net.train_on(data, epochs)
+        else:
+            checkpoint.train(net, data, epochs)
+        forget_fit(net)
         net.module_.eval()
         self.net_ = net
 

@@ -3,7 +3,8 @@
 import warnings
 
 from skcentrobind._ops import isolated, resolve_device
-from skcentrobind._persistence.safetensors import Stored, from_plain_items, read
+from skcentrobind._persistence.net_state import items_of
+from skcentrobind._persistence.safetensors import Stored, read
 from skcentrobind._public import __version__, estimator_classes
 
 # Errors that a header and tensors that do not match can raise, here or in torch.
@@ -38,7 +39,7 @@ def load(path, *, device=None, **code):
         Parameters whose values are code of your own, which a file of data cannot hold: modules or
         factories in `encoder`, callables in `augmentation`, anchor classes of your own in
         `aggregator`, `callbacks`. Pass what was passed to the constructor; the trained weights
-        come from the file. Callbacks start afresh.
+        come from the file. Callbacks get the state they were saved with.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def load(path, *, device=None, **code):
     if device is not None:
         resolve_device(device)
     try:
-        params = from_plain_items({k: v for k, v in header["params"].items() if k not in code})
+        params = items_of({k: v for k, v in header["params"].items() if k not in code})
         estimator = cls(**params, **code)
         if device is not None:
             estimator.device = device

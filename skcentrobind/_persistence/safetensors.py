@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +21,23 @@ from skcentrobind._data.schema import Schema
 from skcentrobind._data.statistics import WhiteningScaler
 from skcentrobind._encoders.module import BindModule
 from skcentrobind._names import optional
+from skcentrobind._persistence.net_state import (
+    callbacks_of,
+    fill,
+    fill_callbacks,
+    header_of,
+    items_of,
+    take,
+    tensors_of,
+)
 from skcentrobind._persistence.plain import NotPlain, from_plain, to_plain
 from skcentrobind._public import __version__
+from skcentrobind._training.callbacks import own_callbacks
 from skcentrobind._training.net import BindNet
 from skcentrobind._training.plan import Plan
 
 #: Increased whenever older versions of the package would misread new files.
-FORMAT = 2
+FORMAT = 3
 
 #: Key of the header in the metadata of the file.
 KEY = "skcentrobind"
@@ -38,7 +49,7 @@ _HEADER = {
     "plan": dict,
     "scalers": list,
     "groups": list,
-    "rates": list,
+    "optimizer": list,
     "device": str,
     "history": list,
 }
@@ -49,7 +60,6 @@ _SCALERS = {
     WhiteningScaler: _STANDARD | {"whitening_": 2, "shrinkage_": 0},
     MaxAbsScaler: {"max_abs_": 1, "scale_": 1},
 }
-_GENERATORS = ("order_generator_", "generator_")
 
 
 class Saved(NamedTuple):
@@ -95,12 +105,42 @@ def write(saved: Saved, path: str | os.PathLike) -> None:
     path : str or path-like
         The file; an existing one is replaced once the new one is complete.
     """
+    states, tensors, lost = callbacks_of(own_callbacks(saved.net))
+    if lost:
+        warnings.warn(
+            f"A file of data cannot keep {', '.join(lost)}: these start afresh once the estimator "
+            "is loaded. Give the callback the methods state_dict() and load_state_dict(state), or "
+            "use joblib.dump, which keeps all.",
+            UserWarning,
+            stacklevel=3,
+        )
+    header = _header(saved) | {"callbacks": states}
+    write_file(path, KEY, header, _tensors(saved) | tensors)
+
+
+def write_file(
+    path: str | os.PathLike, key: str, header: Mapping[str, Any], tensors: Mapping[str, Any]
+) -> None:
+    """Write a header and tensors to a file, completely or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    key : str
+        Key of the header in the metadata of the file.
+    header : dict
+        For `json.dumps`.
+    tensors : dict of str to Tensor
+        On any device.
+    """
     library = optional("safetensors.torch", "Saving", "save")
-    header, tensors = _header(saved), _tensors(saved)
+    # Copies, since safetensors refuses tensors that share memory, such as tied weights.
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        library.save_file(tensors, partial, metadata={KEY: json.dumps(header)})
+        library.save_file(tensors, partial, metadata={key: json.dumps(header)})
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -119,10 +159,7 @@ def _header(saved: Saved) -> dict[str, Any]:
         "scalers": [
             None if scaler is None else int(scaler.n_samples_seen_) for scaler in saved.scalers
         ],
-        "groups": [list(group.members) for group in net.module_.groups],
-        "rates": [float(group["lr"]) for group in net.optimizer_.param_groups],
-        "device": torch.device(saved.plan.device).type,
-        "history": [_plain_items(epoch) for epoch in net.history],
+        **header_of(net),
     }
 
 
@@ -134,16 +171,9 @@ def _plain_or_code(value: Any) -> Any:
         return {"$code": str(exc)}
 
 
-def _plain_items(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the records of an epoch, without those of callbacks that JSON cannot hold."""
-    items = {key: _plain_or_code(value) for key, value in epoch.items() if key != "batches"}
-    return {k: v for k, v in items.items() if not (isinstance(v, dict) and "$code" in v)}
-
-
 def _tensors(saved: Saved) -> dict[str, torch.Tensor]:
     net = saved.net
-    tensors = {f"module.{key}": value for key, value in net.module_.state_dict().items()}
-    tensors |= {f"loss.{key}": value for key, value in net.criterion_.state_dict().items()}
+    tensors = tensors_of(net)
     for i, augmenter in enumerate(net.module_.augmenters):
         if augmenter.spread is not None:
             tensors[f"spread.{i}"] = augmenter.spread.flatten()
@@ -152,12 +182,7 @@ def _tensors(saved: Saved) -> dict[str, torch.Tensor]:
             for key in _SCALERS[type(scaler)]:
                 value = torch.as_tensor(getattr(scaler, key), dtype=torch.float64, device="cpu")
                 tensors[f"scaler.{m}.{key}"] = value
-    for i, moments in net.optimizer_.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{key}": value for key, value in moments.items()}
-    tensors |= {f"random.{name}": getattr(net, name).get_state() for name in _GENERATORS}
-    tensors["random.global_state_"] = net.global_state_
-    # Copies, since safetensors refuses tensors that share memory, such as tied weights.
-    return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    return tensors
 
 
 # -------------------------------------------------------------------- reading
@@ -183,23 +208,7 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
     ValueError
         If `save` did not write it, it is damaged, or a newer version has written it.
     """
-    library = optional("safetensors", "Loading", "save")
-    with open(path, "rb") as stream:
-        start = stream.read(4)
-    try:
-        with library.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[KEY])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except KeyError as exc:
-        raise ValueError(
-            f"{str(path)!r} is a safetensors file, but not of an estimator: the metadata "
-            f"{KEY!r} is missing. Only files of estimator.save(path) can be loaded."
-        ) from exc
-    except (library.SafetensorError, ValueError, RecursionError) as exc:
-        raise ValueError(
-            f"{str(path)!r} is not a file of estimator.save(path), or it is damaged"
-            f"{_likely(start)}: {exc}"
-        ) from exc
+    header, tensors = read_file(path, KEY, "estimator.save(path)")
     version = header.get("format") if isinstance(header, dict) else None
     if type(version) is not int or version < 1:
         raise ValueError(f"{str(path)!r} is damaged: its header has no format version.")
@@ -211,9 +220,54 @@ def read(path: str | os.PathLike) -> tuple[dict, dict]:
         )
     if version == 1:
         header = _from_format_1(header)
+    if version < FORMAT and isinstance(header.get("rates"), list):
+        header |= {"optimizer": [{"lr": rate} for rate in header["rates"]], "callbacks": None}
     wrong = [key for key, kind in _HEADER.items() if not isinstance(header.get(key), kind)]
     if wrong:
         raise ValueError(f"{str(path)!r} is damaged: its header has no usable {wrong[0]!r}.")
+    return header, tensors
+
+
+def read_file(path: str | os.PathLike, key: str, writer: str) -> tuple[Any, dict]:
+    """Read a header and tensors that `write_file` has written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    key : str
+        Key of the header in the metadata of the file.
+    writer : str
+        What writes such files, for the error.
+
+    Returns
+    -------
+    header : object
+        JSON.
+    tensors : dict of str to Tensor
+        On the CPU.
+
+    Raises
+    ------
+    ValueError
+        If it is another file, or damaged.
+    """
+    library = optional("safetensors", "Loading", "save")
+    with open(path, "rb") as stream:
+        start = stream.read(4)
+    try:
+        with library.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[key])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except KeyError as exc:
+        raise ValueError(
+            f"{str(path)!r} is a safetensors file, but {writer} has not written it: the metadata "
+            f"{key!r} is missing."
+        ) from exc
+    except (library.SafetensorError, ValueError, RecursionError) as exc:
+        raise ValueError(
+            f"{str(path)!r} is not a file of {writer}, or it is damaged{_likely(start)}: {exc}"
+        ) from exc
     return header, tensors
 
 
@@ -231,7 +285,7 @@ def _from_format_1(header: dict[str, Any]) -> dict[str, Any]:
     fitted = header.get("fitted")
     if not isinstance(fitted, dict):
         return header
-    fitted = from_plain_items(fitted)
+    fitted = items_of(fitted)
     names, shapes = fitted["modality_names_"], fitted["_row_shapes"]
     labels = fitted.get("feature_names_in_")
     schema = {
@@ -290,7 +344,7 @@ class Stored:
         }
 
     def _scaler(self, m: int, name: str, width: int, count: int, schema: Schema) -> Any:
-        arrays = self._below(f"scaler.{m}.")
+        arrays = take(self.tensors, f"scaler.{m}.")
         dense = WhiteningScaler if "whitening_" in arrays else StandardScaler
         kind = MaxAbsScaler if schema.is_sparse[m] else dense
         scaler = kind()
@@ -315,42 +369,9 @@ class Stored:
 
     def fill(self, net: BindNet) -> None:
         """Load weights and training state into a net; every tensor must be used."""
-        net.module_.load_state_dict(self._below("module."))
-        net.criterion_.load_state_dict(self._below("loss."))
-        _fill_optimizer(net.optimizer_, self.header["rates"], self._below("optimizer."))
-        states = self._below("random.")
-        net.global_state_ = states["global_state_"]
-        net.order_generator_.set_state(states["order_generator_"])
-        # Generators of different kinds of device draw different numbers, from other states.
-        if self.header["device"] == torch.device(net.device).type:
-            net.generator_.set_state(states["generator_"])
+        fill(net, self.header, self.tensors)
+        if self.header["callbacks"] is not None:
+            fill_callbacks(own_callbacks(net), self.header["callbacks"], self.tensors)
         if self.tensors:
             raise ValueError(f"it has unused tensors, such as {min(self.tensors)!r}")
-        history = [from_plain_items(epoch) | {"batches": []} for epoch in self.header["history"]]
-        net.history.extend(history)
         net.module_.eval()
-
-    def _below(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Remove and return the tensors whose names start with the prefix, without it."""
-        names = [name for name in self.tensors if name.startswith(prefix)]
-        return {name.removeprefix(prefix): self.tensors.pop(name) for name in names}
-
-
-def from_plain_items(items: dict) -> dict:
-    """Convert the values of a JSON object back."""
-    return {key: from_plain(value) for key, value in items.items()}
-
-
-def _fill_optimizer(
-    optimizer: torch.optim.Optimizer, rates: Sequence[float], tensors: Mapping[str, torch.Tensor]
-) -> None:
-    state = optimizer.state_dict()
-    for group, rate in zip(state["param_groups"], rates, strict=True):
-        group["lr"] = float(rate)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name, value in tensors.items():
-        i, _, key = name.partition(".")
-        if value.ndim and value.shape != parameters[int(i)].shape:
-            raise ValueError(f"the optimiser's {name!r} has the shape {tuple(value.shape)}")
-        state["state"].setdefault(int(i), {})[key] = value
-    optimizer.load_state_dict(state)

@@ -56,9 +56,29 @@ class StopEarly(EarlyStopping):
             net.criterion_.load_state_dict(vars(self).pop("best_loss_"))
 
 
-def stops_early(callback):
-    """Return whether this is the named callback of early stopping."""
-    return isinstance(callback, tuple) and isinstance(callback[1], StopEarly)
+class EveryEpochs(Callback):
+    """Calls a function of the net after every so many epochs, as the last callback."""
+
+    def __init__(self, every, function):
+        self.every = every
+        self.function = function
+
+    def on_epoch_end(self, net, **kwargs):
+        """Call the function if it is time."""
+        if len(net.history) % self.every == 0:
+            net.keep_global_state()
+            self.function(net)
+
+
+def own_callbacks(net):
+    """Return the user's callbacks of a net, without those of this package and of skorch."""
+    ours = {name for name, _ in net._default_callbacks} | {"early_stopping", "checkpoint"}
+    return [callback for name, callback in net.callbacks_ if name not in ours]
+
+
+def is_of_fit(callback):
+    """Return whether this is a named callback that `fit` adds for itself."""
+    return isinstance(callback, tuple) and isinstance(callback[1], StopEarly | EveryEpochs)
 
 
 def stop_early(patience):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from skcentrobind._training.callbacks import (
     ProgressBar,
     StopIfDiverged,
     stop_early,
-    stops_early,
 )
 from skcentrobind._training.plan import Plan, intra_loss, with_second_head
 from skcentrobind._training.streaming import StreamedRows
@@ -321,17 +320,23 @@ class BindNet(NeuralNet):
         both = [torch.cat(z, dim=1) for z in zip(*parts, strict=True)]
         return [self.criterion_.shared(z).cpu().numpy() for z in both]
 
-    def train_on(self, data, epochs):
-        """Train for some epochs on `BindData`; torch's global random state stays as it was."""
+    def train_on(self, data, epochs, resume=None):
+        """Train for some epochs on `BindData`; torch's global random state stays as it was.
+
+        `resume`, a function of the net, fills in the state after some of these epochs.
+        """
         if not epochs:
             return self
         self.epochs_ = epochs
         with self._seeded_global_generator():
             self.notify("on_train_begin", X=data, y=None)
             n_before = len(self.history)
+            if resume is not None:
+                resume(self)
+                self._set_global_state()
             # Early stopping ends skorch's loop by an interrupt, as Ctrl-C does.
             try:
-                self.fit_loop(data, epochs=epochs)
+                self.fit_loop(data, epochs=epochs - (len(self.history) - n_before))
             except KeyboardInterrupt:
                 if not any("train_loss" in epoch for epoch in self.history[n_before:]):
                     raise
@@ -340,16 +345,6 @@ class BindNet(NeuralNet):
             epoch["batches"] = []
         return self
 
-    def is_inference(self):
-        """Return whether the weights were made under inference mode and so cannot learn."""
-        return any(parameter.is_inference() for parameter in self.module_.parameters())
-
-    def forget_held_out(self):
-        """Drop the held-out rows, which would be in every pickle, and their callbacks."""
-        self.train_split = None
-        self.callbacks = [c for c in self.callbacks if not stops_early(c)]
-        self.callbacks_ = [c for c in self.callbacks_ if not stops_early(c)]
-
     @contextlib.contextmanager
     def _seeded_global_generator(self):
         if not self.draws_globally:
@@ -357,7 +352,16 @@ class BindNet(NeuralNet):
             return
         with global_torch(self.global_state_, self.device):
             yield
+            self.keep_global_state()
+
+    def keep_global_state(self):
+        """Keep the state of torch's global generator, if it is lent to a user's layers."""
+        if self.draws_globally:
             self.global_state_ = torch.get_rng_state()
+
+    def _set_global_state(self):
+        if self.draws_globally:
+            torch.set_rng_state(self.global_state_)
 
 
 def build_net(
@@ -369,6 +373,7 @@ def build_net(
     verbose: int = 0,
     data_valid: BindData | None = None,
     patience: int = 0,
+    last: Sequence = (),
 ) -> BindNet:
     """Build the net of the binding phase from module, loss and optimiser.
 
@@ -388,6 +393,8 @@ def build_net(
         Rows held out for early stopping.
     patience : int, default=0
         Epochs without improvement until it stops.
+    last : list of (str, callback), default=()
+        Called after all others, and not one of the user's.
 
     Returns
     -------
@@ -405,7 +412,8 @@ def build_net(
     if data_valid is not None:
         options["train_split"] = predefined_split(data_valid)
         callbacks.append(("early_stopping", stop_early(patience)))
-    return _make_net(plan, module, loss, "binding", plan.seed, callbacks=callbacks, **options)
+    options["callbacks"] = [*callbacks, *last]
+    return _make_net(plan, module, loss, "binding", plan.seed, **options)
 
 
 def pretrain(
@@ -417,6 +425,8 @@ def pretrain(
     callbacks: Sequence | None = None,
     verbose: int = 0,
     data_valid: BindData | None = None,
+    last: Sequence = (),
+    resume: Callable[[BindNet], None] | None = None,
 ) -> None:
     """Train every encoder on its own augmented rows, in place.
 
@@ -436,6 +446,10 @@ def pretrain(
         Verbosity.
     data_valid : BindData, default=None
         Rows whose loss and score callbacks may read; they stop nothing here.
+    last : list of (str, callback), default=()
+        Called after all others, and not one of the user's.
+    resume : callable, default=None
+        As in `BindNet.train_on`.
     """
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
@@ -443,9 +457,9 @@ def pretrain(
     options: dict[str, Any] = {"has_batch_callbacks": bool(callbacks), "verbose": verbose}
     if callbacks and data_valid is not None:
         options["train_split"] = predefined_split(data_valid)
-    options["callbacks"] = list(callbacks or [])
+    options["callbacks"] = [*(callbacks or []), *last]
     net = _make_net(plan, module, loss, "pre-training", plan.seed + 3, **options)
-    net.train_on(data, epochs)
+    net.train_on(data, epochs, resume)
 
 
 def _make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), **options):

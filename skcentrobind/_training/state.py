@@ -1,4 +1,4 @@
-"""What the training of a net changes: copies of it."""
+"""Nets before and after a training: copies that stay as they were, and what only fit needs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from skorch.history import History
 
+from skcentrobind._training.callbacks import is_of_fit
 from skcentrobind._training.net import BindNet
 
 
@@ -44,3 +45,15 @@ def copy_of(net: BindNet) -> BindNet:
     other.__dict__.update(copy.deepcopy(vars(net), memo))
     other.module_.eval()
     return other
+
+
+def is_inference(net: BindNet) -> bool:
+    """Return whether the weights were made under inference mode and so cannot learn."""
+    return any(parameter.is_inference() for parameter in net.module_.parameters())
+
+
+def forget_fit(net: BindNet) -> None:
+    """Drop the held-out rows, which would be in every pickle, and the callbacks of fit."""
+    net.train_split = None
+    net.callbacks = [c for c in net.callbacks if not is_of_fit(c)]
+    net.callbacks_ = [c for c in net.callbacks_ if not is_of_fit(c)]

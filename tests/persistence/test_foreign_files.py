@@ -92,7 +92,7 @@ TAMPERED = {
     "unknown encoder": (set_in("plan", "modalities", 0, "encoder", to="exec"), "cannot be loaded"),
     "wrong groups": (set_in("groups", to=[[0, 1], [2]]), "cannot be loaded"),
     "wrong scalers": (set_in("scalers", to=[40]), "cannot be loaded"),
-    "wrong rates": (set_in("rates", to=[]), "cannot be loaded"),
+    "wrong settings": (set_in("optimizer", to=[]), "cannot be loaded"),
     "wrong history": (set_in("history", to=[3]), "cannot be loaded"),
     "no weights": (drop_tensor("module.groups.0.first_bias"), "first_bias"),
     "no scaler": (drop_tensor("scaler.1.scale_"), "scale_"),
