@@ -105,6 +105,28 @@ def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
     return list(value)
 
 
+def refuse_equal_columns(names: Sequence[str]) -> None:
+    """Refuse modalities whose output with both heads would have columns of the same name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The modalities.
+
+    Raises
+    ------
+    ValueError
+        If one is called like the second head of another.
+    """
+    for name in names:
+        if f"{name}_specific" in names:
+            raise ValueError(
+                f"output='all' would give the second head of modality {name!r} and the modality "
+                f"'{name}_specific' columns of the same name, '{name}_specific_0': rename one of "
+                "the modalities."
+            )
+
+
 def optional(module: str, what: str, extra: str = "", package: str = "") -> Any:
     """Return a module of an optional library.
 

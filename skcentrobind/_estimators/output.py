@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skcentrobind._names import refuse_equal_columns
+
 
 def check_out(out, shape):
     """Return an array to write embeddings to, zeros for None; refuse one that cannot hold them."""
@@ -40,6 +42,8 @@ def column_names(modalities, n_components, n_specific, output):
     """
     blocks = ["mean"] if output == "mean" else modalities
     heads = {"": n_components, "specific_": n_specific if output == "all" else 0}
+    if output == "all" and n_specific:
+        refuse_equal_columns(modalities)
     return [f"{b}_{head}{i}" for b in blocks for head, n in heads.items() for i in range(n)]
 
 

@@ -18,7 +18,7 @@ from skcentrobind._data.statistics import fit_scalers
 from skcentrobind._encoders.encoders import ENCODERS, start_in_closed_form
 from skcentrobind._encoders.module import BindModule, assemble, make_groups, prepared_batch
 from skcentrobind._encoders.sparse import to_dense
-from skcentrobind._names import per_modality
+from skcentrobind._names import per_modality, refuse_equal_columns
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss, BaseLoss, RegularizedLoss, SeparatedLoss, Temperature
 
@@ -150,6 +150,8 @@ class Plan:
             temperature = float(temperature)
         n_specific = int(parameters["n_specific_components"])
         _refuse_second_head(modalities, n_specific)
+        if n_specific and parameters["output"] == "all":
+            refuse_equal_columns(schema.names)
         if n_components is None:
             n_components = _width_of_space(parameters["n_components"], modalities)
         return cls(

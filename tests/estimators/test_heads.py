@@ -170,3 +170,17 @@ def test_onnx_has_the_shared_head(centro, X):
     session = runtime.InferenceSession(model.SerializeToString())
     (z,) = session.run(None, {"features": X["image"]})
     assert_allclose(z, bind.transform_modality(X["image"], "image"), atol=1e-5)
+
+
+def test_columns_of_the_same_name_are_refused(X, each):
+    items = {"a": X["image"], "a_specific": X["text"]}
+    both = {"n_specific_components": 2}
+    with pytest.raises(ValueError, match=r"output='all'.*'a'.*'a_specific'.*rename"):
+        each(**both, output="all").fit(items)
+    bind = each(**both).fit(items)
+    names = bind.get_feature_names_out()
+    assert len(set(names)) == len(names)
+    bind.set_params(output="all").set_output(transform="pandas")
+    for call in (bind.get_feature_names_out, lambda: bind.transform(items)):
+        with pytest.raises(ValueError, match="rename"):
+            call()

@@ -15,6 +15,7 @@ from conftest import WIDTHS
 from scipy import stats
 from sklearn.base import clone
 from sklearn.ensemble import StackingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
