@@ -70,7 +70,7 @@ def check_transformer(name, transformer):
         )
 
 
-def fit_transform_present(transformer, name, item, y):
+def fit_transform_present(transformer, name, item, y, params=None):
     """Fit a clone on the rows that have the modality.
 
     Parameters
@@ -83,6 +83,8 @@ def fit_transform_present(transformer, name, item, y):
         Its rows, some of which may be missing.
     y : array-like of shape (n_samples,) or None
         Passed on.
+    params : dict of str to dict, default=None
+        Metadata by method of the transformer, such as weights of the samples.
 
     Returns
     -------
@@ -102,18 +104,53 @@ def fit_transform_present(transformer, name, item, y):
     transformer = clone(transformer)
     some = _present_rows(transformer, item, present)
     y = y if y is None or present.all() else _safe_indexing(y, np.flatnonzero(present))
+    params = params or {}
     try:
         if hasattr(transformer, "fit_transform"):
-            out = transformer.fit_transform(some, y)
+            own = present_metadata(params.get("fit_transform"), present)
+            out = transformer.fit_transform(some, y, **own)
         else:
-            out = transformer.fit(some, y).transform(some)
+            transformer.fit(some, y, **present_metadata(params.get("fit"), present))
+            own = present_metadata(params.get("transform"), present)
+            out = transformer.transform(some, **own)
     except Exception as exc:
         _add_name(exc, name)
         raise
+    if isinstance(out, tuple):
+        out = out[0]  # PLSRegression and its like return the scores of y, too
     return transformer, _restore(out, name, item, present)
 
 
-def transform_present(transformer, name, item, like):
+def present_metadata(metadata, present):
+    """Cut metadata that have one entry per sample to the samples that have a modality.
+
+    Parameters
+    ----------
+    metadata : dict of str to object or None
+        Metadata of one method.
+    present : ndarray of bool of shape (n_samples,)
+        Which samples have the modality.
+
+    Returns
+    -------
+    metadata : dict of str to object
+    """
+    if present.all():
+        return dict(metadata or {})
+    rows = np.flatnonzero(present)
+    return {
+        key: _safe_indexing(value, rows) if _n_entries(value) == len(present) else value
+        for key, value in (metadata or {}).items()
+    }
+
+
+def _n_entries(value):
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+        return None
+    return value.shape[0] if getattr(value, "shape", ()) else len(value)
+
+
+def transform_present(transformer, name, item, like, params=None):
     """Apply a fitted transformer to the rows that have the modality.
 
     Parameters
@@ -126,6 +163,8 @@ def transform_present(transformer, name, item, like):
         Its rows, some of which may be missing.
     like : array of shape (1, n_features)
         One row of the output of fit.
+    params : dict of str to dict, default=None
+        Metadata by method of the transformer.
 
     Returns
     -------
@@ -138,7 +177,8 @@ def transform_present(transformer, name, item, like):
     if not present.any():
         return _insert_missing(like[:0], item, present)
     try:
-        out = transformer.transform(_present_rows(transformer, item, present))
+        own = present_metadata((params or {}).get("transform"), present)
+        out = transformer.transform(_present_rows(transformer, item, present), **own)
     except Exception as exc:
         _add_name(exc, name)
         raise

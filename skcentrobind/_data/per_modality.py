@@ -1,4 +1,8 @@
-"""Preprocess each modality with its own transformer."""
+"""Preprocess each modality with its own transformer.
+
+Private parts of scikit-learn: `_BaseComposition`, which sets the parameters of transformers by
+name, and `_raise_for_params`, so that metadata without routing give the usual error.
+"""
 
 from collections.abc import Mapping
 
@@ -6,6 +10,14 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.utils import Bunch
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metadata_routing import (
+    _raise_for_params as raise_for_params,
+)
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -98,7 +110,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         self.remainder = remainder
         self.n_jobs = n_jobs
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **params):
         """Fit the transformers, each on its modality.
 
         Parameters
@@ -109,6 +121,10 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
             array of objects. One flat array or DataFrame is one modality.
         y : array-like of shape (n_samples,), default=None
             Passed on to the transformers, without the samples where the modality is missing.
+        **params : dict
+            Metadata for the transformers that request it, such as `sample_weight`, if
+            ``sklearn.set_config(enable_metadata_routing=True)``. Of metadata with one entry per
+            sample, a transformer gets those of the samples that have its modality.
 
         Returns
         -------
@@ -122,10 +138,11 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         TypeError
             If `transformers` has another form, or an entry is not a transformer.
         """
-        self.fit_transform(X, y)
+        raise_for_params(params, self, "fit")
+        self._fit(X, y, "fit", params)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None, **params):
         """Fit the transformers and return the transformed modalities.
 
         Parameters
@@ -134,19 +151,26 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
             Modalities as in `fit`.
         y : array-like of shape (n_samples,), default=None
             Passed on to the transformers.
+        **params : dict
+            Metadata as in `fit`.
 
         Returns
         -------
         Z : Modalities
             The modalities that are not dropped.
         """
-        vars(self).pop("transformers_", None)
+        raise_for_params(params, self, "fit_transform")
+        return self._fit(X, y, "fit_transform", params)
+
+    def _fit(self, X, y, method, params):
+        """Fit and transform; the estimator changes only once nothing can fail any more."""
         parts = read(X, Reading(type(self).__name__, is_raw=True))
         X = parts.modalities()
         chosen = self._choose(X.names)
         schema = Schema.learn(X, parts)
         kept = [(name, item) for name, item in X.items() if not is_word(chosen[name], "drop")]
-        tasks = [(chosen[name], name, item, y) for name, item in kept]
+        routed = self._routed(method, params)
+        tasks = [(chosen[name], name, item, y, routed(name)) for name, item in kept]
         done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
         Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
@@ -156,26 +180,32 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         self.transformers_ = [(name, fitted.get(name, "drop")) for name in X.names]
         return Z
 
-    def transform(self, X):
+    def transform(self, X, **params):
         """Apply the fitted transformers.
 
         Parameters
         ----------
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
             Modalities as in `fit`, dropped ones included. An item of a list or dict may be None.
+        **params : dict
+            Metadata as in `fit`.
 
         Returns
         -------
         Z : Modalities
             The modalities that are not dropped; rows of NaN where one is missing.
         """
+        raise_for_params(params, self, "transform")
         check_is_fitted(self)
         name, schema = type(self).__name__, self._schema
+        routed = self._routed("transform", params)
         parts = read(X, Reading(name, flat=schema.flat, is_raw=True))
         X = schema.match(parts, name, is_raw=True)
         kept = [(t, name) for name, t in self.transformers_ if not is_word(t, "drop")]
         done = Parallel(n_jobs=self.n_jobs)(
-            delayed(transform_present)(transformer, name, X[name], self._outputs[name])
+            delayed(transform_present)(
+                transformer, name, X[name], self._outputs[name], routed(name)
+            )
             for transformer, name in kept
         )
         return Modalities({name: item for (_, name), item in zip(kept, done, strict=True)})
@@ -226,6 +256,32 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
             The same estimator.
         """
         return self
+
+    def get_metadata_routing(self):
+        """Return which metadata the transformers request.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            As of `ColumnTransformer`: one entry per transformer, and one for `remainder`.
+        """
+        router = MetadataRouter(owner=self)
+        for name, transformer in [*self._pairs, ("remainder", self.remainder)]:
+            mapping = MethodMapping().add(caller="transform", callee="transform")
+            has_both = hasattr(transformer, "fit_transform")
+            for caller in ("fit", "fit_transform"):
+                for callee in ("fit_transform",) if has_both else ("fit", "transform"):
+                    mapping.add(caller=caller, callee=callee)
+            router.add(method_mapping=mapping, **{name: transformer})
+        return router
+
+    def _routed(self, method, params):
+        """Return a function from a modality to the metadata of its transformer, by method."""
+        if not params:
+            return lambda name: None
+        routed = process_routing(self, method, **params)
+        named = {name for name, _ in self._pairs}
+        return lambda name: routed[name if name in named else "remainder"]
 
     def get_params(self, deep=True):
         """Get parameters, with `deep` also those of the transformers.

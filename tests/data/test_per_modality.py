@@ -298,12 +298,17 @@ def test_message(items, per, error, words):
         per.transform(items)
 
 
-def test_a_fit_that_fails_leaves_an_unfitted_estimator(items):
+@pytest.mark.parametrize(
+    "bad", [{"text": [None] * N}, {"text": [1.5] * N}, {"image": np.ones((3, 2))}, {"more": None}]
+)
+def test_a_fit_that_fails_changes_nothing(items, bad):
     per = make().fit(items)
-    with pytest.raises(ValueError, match="'text' is present in 0 of 24 samples"):
-        per.fit({**items, "text": [None] * N})
-    with pytest.raises(NotFittedError):
-        per.transform(items)
+    expected, before = per.transform(items), dict(vars(per))
+    with pytest.raises((ValueError, TypeError)):
+        per.fit({**items, **bad})
+    assert vars(per) == before
+    for array, old in zip(per.transform(items).arrays, expected.arrays, strict=True):
+        np.testing.assert_array_equal(np.asarray(array), np.asarray(old))
 
 
 @pytest.mark.parametrize("at", ["fit_transform", "transform"])
