@@ -20,7 +20,7 @@ TABLE = {
     "_data": ("numpy pandas scipy sklearn threadpoolctl", "_names"),
     "datasets": ("numpy sklearn", "_names _data"),
     "metrics": ("numpy pandas sklearn", "_names _data"),
-    "plotting": ("numpy sklearn matplotlib umap", "_names _data metrics"),
+    "plotting": ("numpy pandas sklearn matplotlib umap", "_names _data metrics"),
     "anchors": ("torch", "_names _ops"),
     "losses": ("torch", "_names _ops"),
     "_encoders": ("numpy scipy torch", "_ops _data"),

@@ -367,7 +367,9 @@ def _known_names(holder: Any) -> tuple[str, ...] | None:
 def plain_tensor(X: Any) -> Any:
     """Return a torch tensor as a numpy array, everything else as it is."""
     if hasattr(X, "detach") and hasattr(X, "cpu"):
-        return X.detach().cpu().numpy()
+        tensor = X.detach().cpu()
+        # numpy has no bfloat16.
+        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
     return X
 
 

@@ -391,7 +391,9 @@ def _convert(array):
         return array.astype(object) if is_plain and array.dtype.kind == "T" else array
     try:
         if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
-            return array.detach().cpu().numpy()
+            tensor = array.detach().cpu()
+            # numpy has no bfloat16.
+            return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
         converted = np.asarray(array)
         # numpy writes None and NaN among strings as words; as objects they stay what they are.
         return converted if converted.dtype.kind not in "US" else np.array(array, dtype=object)

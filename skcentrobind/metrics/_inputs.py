@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skcentrobind._data.forms import plain_tensor
 from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._names import did_you_mean, is_integer, position_of
 
@@ -103,12 +104,30 @@ def unpack(Z: Any) -> tuple[list[str], list[Any]]:
     return list(default_names(len(arrays))), arrays
 
 
+def as_array(values: Any, dtype: Any = None) -> NDArray[Any]:
+    """Return an array, also of torch tensors, on any device and with a gradient."""
+    if isinstance(values, list | tuple):
+        values = [plain_tensor(value) for value in values]
+    return np.asarray(plain_tensor(values), dtype=dtype)
+
+
+def as_classes(y: Any, n_samples: int, what: str = "y") -> NDArray[Any]:
+    """Return the class of each sample as an array."""
+    classes = as_array(y)
+    if classes.shape != (n_samples,):
+        raise ValueError(
+            f"{what} must hold one class for each of the {n_samples} samples, got shape "
+            f"{classes.shape}."
+        )
+    return classes
+
+
 def as_matrix(values: Any, what: str) -> Floats:
     """Return a 2-D array of float64, in which sums of small integers do not overflow."""
     try:
         if hasattr(values, "iloc"):  # nullable dtypes of pandas have NA instead of NaN
             values = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        matrix = np.asarray(values, dtype=np.float64)
+        matrix = as_array(values, np.float64)
     except (TypeError, ValueError) as exc:
         raise ValueError(
             f"{what} must be dense numbers of shape (n_samples, n_components), got "
@@ -164,7 +183,7 @@ def pair_frame(
 
 def _check_present(present: ArrayLike, expected: tuple[int, int]) -> Bools:
     """Return presence as an array of the expected shape, (n_samples, n_modalities)."""
-    present = np.asarray(present, dtype=bool)
+    present = as_array(present, bool)
     if present.shape == expected:
         return present
     hint = ""

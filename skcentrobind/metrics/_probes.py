@@ -11,7 +11,14 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import Bools, Embeddings, Floats, check_whole, embeddings
+from skcentrobind.metrics._inputs import (
+    Bools,
+    Embeddings,
+    Floats,
+    as_classes,
+    check_whole,
+    embeddings,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -176,11 +183,15 @@ def _embed_both(
 
 
 def _embed_part(estimator: Any, X: Any, y: ArrayLike, part: str) -> tuple[Embeddings, NDArray[Any]]:
-    Z, classes = embeddings(embed(estimator, X), same_width=False), np.asarray(y)
-    if classes.shape != Z.present.shape[:1]:
+    import pandas as pd
+
+    Z = embeddings(embed(estimator, X), same_width=False)
+    classes = as_classes(y, len(Z.present), f"y_{part}")
+    missing = np.flatnonzero(pd.isna(classes))
+    if len(missing):
         raise ValueError(
-            f"y_{part} must hold one class for each of the {len(Z.present)} samples of X_{part}, "
-            f"got shape {classes.shape}."
+            f"y_{part} has no class in {len(missing)} of {len(classes)} samples, first in row "
+            f"{missing[0]}; leave these samples out."
         )
     return Z, classes
 

@@ -15,6 +15,7 @@ from skcentrobind.metrics._inputs import (
     Embeddings,
     EmbeddingsLike,
     Floats,
+    as_array,
     as_matrix,
     check_finite,
     check_whole,
@@ -308,7 +309,10 @@ def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[tuple[tuple[int, ..
 
 def _as_queries(queries: Any) -> Floats:
     """Return one array of queries, the centroid if there are several modalities."""
-    several = isinstance(queries, Modalities | Mapping) or np.ndim(queries) == 3
+    several = isinstance(queries, Modalities | Mapping)
+    if not several:
+        queries = as_array(queries)
+        several = queries.ndim == 3
     names, raw = unpack(queries) if several else ([], [queries])
     labels = [f"queries of {name!r}" for name in names] or ["queries"]
     arrays = [as_matrix(z, label) for z, label in zip(raw, labels, strict=True)]

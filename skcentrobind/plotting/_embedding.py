@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import EmbeddingsLike
+from skcentrobind.metrics._inputs import EmbeddingsLike, as_array, as_classes
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -32,6 +32,9 @@ _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8"
 # Classes per column of the legend: as many as fit beside axes of matplotlib's default height.
 _LEGEND_ROWS = 16
 
+# Colour of samples without a class.
+_NO_CLASS = (0.6, 0.6, 0.6, 1.0)
+
 
 class EmbeddingDisplay:
     """Draw the embeddings of all modalities in one scatter plot.
@@ -45,7 +48,7 @@ class EmbeddingDisplay:
     names : list of str, default=None
         Names of the modalities; "modality0", "modality1", ... if None.
     labels : array-like of shape (n_samples,), default=None
-        Class of each sample. None colours by modality.
+        Class of each sample; those of None or NaN are grey. None colours by modality.
     rows : array-like of int of shape (n_samples,), default=None
         Rows of the data that are drawn; all of them, in order, if None.
     axis_labels : tuple of str of length 2, default=("", "")
@@ -97,11 +100,11 @@ class EmbeddingDisplay:
         rows: ArrayLike | None = None,
         axis_labels: tuple[str, ...] = ("", ""),
     ) -> None:
-        self.points = np.asarray(points, dtype=np.float64)
+        self.points = as_array(points, np.float64)
         n_modalities, n_samples = self.points.shape[:2]
         self.names = check_names(names, n_modalities)
-        self.labels = None if labels is None else np.asarray(labels)
-        self.rows = np.arange(n_samples) if rows is None else np.asarray(rows)
+        self.labels = None if labels is None else as_classes(labels, n_samples, "labels")
+        self.rows = np.arange(n_samples) if rows is None else as_array(rows)
         self.axis_labels = tuple(axis_labels)
 
     @classmethod
@@ -159,7 +162,7 @@ class EmbeddingDisplay:
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
             Embeddings of each modality; NaN rows mark missing ones, which are left out.
         y : array-like of shape (n_samples,), default=None
-            Class of each sample; None colours by modality.
+            Class of each sample; those of None or NaN are grey. None colours by modality.
         method : {"pca", "tsne", "umap"}, transformer or callable, default="pca"
             Projection from `n_components` to two dimensions.
 
@@ -260,8 +263,13 @@ class EmbeddingDisplay:
         if self.labels is None:
             hues = palette(n_modalities)
             return None, hues, np.repeat(hues[:, None], n_samples, axis=1)
-        classes, codes = np.unique(self.labels, return_inverse=True)
+        import pandas as pd
+
+        codes, classes = pd.factorize(self.labels, sort=True)  # -1 where there is no class
         hues = palette(len(classes))
+        if (codes < 0).any():
+            classes = np.append(np.asarray(classes, dtype=object), "missing")
+            hues = np.vstack([hues.reshape(-1, 4), _NO_CLASS])
         return classes, hues, np.broadcast_to(hues[codes], (n_modalities, n_samples, 4))
 
     def _draw_links(self) -> LineCollection:

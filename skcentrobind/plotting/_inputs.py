@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._names import did_you_mean
-from skcentrobind.metrics._inputs import EmbeddingsLike
+from skcentrobind.metrics._inputs import EmbeddingsLike, as_array, as_classes
 
 Choice = TypeVar("Choice")
 
@@ -50,7 +50,7 @@ def check_matrix(
     """Return a square matrix over the modalities and their names, by default from a DataFrame."""
     if names is None and hasattr(values, "columns"):
         names = values.columns
-    values = np.asarray(values, dtype=np.float64)
+    values = as_array(values, np.float64)
     if values.ndim != 2 or len(set(values.shape)) != 1 or len(values) == 0:
         raise ValueError(
             f"{what} must be of shape (n_modalities, n_modalities), got {values.shape}."
@@ -71,9 +71,4 @@ def check_labels(y: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
     """Return the classes as an array, None if there are none."""
     if y is None:
         return None
-    labels = np.asarray(y)
-    if labels.shape != (n_samples,):
-        raise ValueError(
-            f"y must have one class per sample, shape ({n_samples},), got shape {labels.shape}."
-        )
-    return labels
+    return as_classes(y, n_samples)

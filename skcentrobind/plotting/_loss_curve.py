@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind.metrics._embed import binding_step
+from skcentrobind.metrics._inputs import as_array
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -247,7 +248,7 @@ def _check_runs(
                 f"shape {shapes}. Put a single run in a list, [[3.0, 2.5, 2.2]]; an estimator with "
                 "max_epochs=0 has no run."
             )
-        checked[str(label)] = [np.asarray(run, dtype=np.float64) for run in runs]
+        checked[str(label)] = [as_array(run, np.float64) for run in runs]
     return checked
 
 

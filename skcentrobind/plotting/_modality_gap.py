@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind.metrics import modality_gap
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import Embeddings, EmbeddingsLike, embeddings
+from skcentrobind.metrics._inputs import Embeddings, EmbeddingsLike, as_array, embeddings
 from skcentrobind.plotting._axes import LINE_HEIGHT, legend_below, legend_lines, new_axes, palette
 from skcentrobind.plotting._heat_map import HeatMapMixin
 from skcentrobind.plotting._inputs import check_embeddings, check_matrix, choose
@@ -99,9 +99,7 @@ class ModalityGapDisplay(HeatMapMixin):
                 raise ValueError(
                     f"projections must be those of two modalities, got {list(projections)}."
                 )
-            self.projections = {
-                name: np.asarray(p, dtype=np.float64) for name, p in projections.items()
-            }
+            self.projections = {name: as_array(p, np.float64) for name, p in projections.items()}
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, **kwargs: Any) -> Self:

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from skcentrobind._names import did_you_mean, optional
+from skcentrobind.metrics._inputs import as_array
 
 #: Points of shape (n_points, 2), and the labels of both axes.
 Projection: TypeAlias = tuple[NDArray[np.float64], tuple[str, ...]]
@@ -80,7 +81,7 @@ def _custom(pooled: NDArray[np.float64], method: Any) -> Projection:
         flat, name = clone(method).fit_transform(pooled), type(method).__name__
     else:
         flat, name = method(pooled), getattr(method, "__name__", type(method).__name__)
-    flat = np.asarray(flat, dtype=np.float64)
+    flat = as_array(flat, np.float64)
     if flat.shape != (len(pooled), 2) or not np.isfinite(flat).all():
         raise ValueError(
             f"method must turn {pooled.shape} embeddings into ({len(pooled)}, 2) finite numbers, "

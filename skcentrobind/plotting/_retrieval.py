@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._inputs import EmbeddingsLike, embeddings
+from skcentrobind.metrics._inputs import EmbeddingsLike, as_array, embeddings
 from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs, recall, reciprocal
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
@@ -84,7 +84,7 @@ class RetrievalDisplay(HeatMapMixin):
     """
 
     def __init__(self, ranks: Mapping[tuple[str, str], ArrayLike]) -> None:
-        self.ranks = {tuple(pair): np.asarray(r, dtype=np.float64) for pair, r in ranks.items()}
+        self.ranks = {tuple(pair): as_array(r, np.float64) for pair, r in ranks.items()}
         if not self.ranks or any(len(pair) != 2 for pair in self.ranks):
             raise ValueError(
                 "ranks must be a dict with one key (query, gallery) or more, got keys "

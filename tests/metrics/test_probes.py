@@ -233,9 +233,9 @@ def test_features_of_unequal_widths(make_data):
 @pytest.mark.parametrize("table", TABLES)
 def test_refusals(table):
     Z, y, Z_test, y_test = draw()
-    with pytest.raises(ValueError, match=r"y_train must hold .* 60 samples .* shape \(59,\)"):
+    with pytest.raises(ValueError, match=r"y_train must hold .* 60 samples, .* shape \(59,\)"):
         table(None, GaussianNB(), Z, y[1:], Z_test, y_test)
-    with pytest.raises(ValueError, match=r"y_test must hold .* 30 samples .* shape \(30, 1\)"):
+    with pytest.raises(ValueError, match=r"y_test must hold .* 30 samples, .* shape \(30, 1\)"):
         table(None, GaussianNB(), Z, y, Z_test, y_test[:, None])
     with pytest.raises(ValueError, match="same modalities"):
         table(None, GaussianNB(), Z, y, Z_test[["image", "text"]], y_test)

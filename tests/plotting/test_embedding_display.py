@@ -164,7 +164,7 @@ def test_one_component():
             r"\(90, 6\) .* into \(90, 2\) finite .* returned shape \(90, 3\)",
         ),
         ({"method": lambda z: z[:, :2] * np.nan}, "finite numbers, <lambda> returned"),
-        ({"y": [0, 1]}, r"y must have one class per sample, shape \(30,\), got shape \(2,\)"),
+        ({"y": [0, 1]}, r"one class for each of the 30 samples, got shape \(2,\)"),
     ],
 )
 def test_unusable_arguments(full, arguments, message):
