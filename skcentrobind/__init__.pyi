@@ -16,3 +16,4 @@ from skcentrobind._estimators.pairwise import PairwiseBindTransformer as Pairwis
 from skcentrobind._estimators.principal import PrincipalBindTransformer as PrincipalBindTransformer
 from skcentrobind._estimators.symile import SymileBindTransformer as SymileBindTransformer
 from skcentrobind._public import __version__ as __version__
+from skcentrobind._report.describe import describe as describe

@@ -113,7 +113,7 @@ augmentation : str, callable, list, dict or None
     and a callable receives the rows of a batch as a dense tensor.
 augmentation_scale : float
     Strength of the augmentation.
-standardize : bool or "whiten"
+standardize : bool, "whiten" or "robust"
     How features are scaled for the built-in encoders other than "identity". Constant features are
     ignored in any case.
 
@@ -122,6 +122,10 @@ standardize : bool or "whiten"
 
     "whiten" also decorrelates dense features, as far as the number of rows allows, so that
     low-variance directions count.
+
+    "robust" centres each feature at its median, scales it by its quartiles and clips it, so that
+    a few rows far off, such as codes for missing values, do not move the others. Columns of sparse
+    modalities are divided by the 0.9 quantile of their entries and clipped.
 
     False leaves the rows unchanged.
 pretrain_epochs : int
@@ -203,9 +207,9 @@ feature_names_in_ : ndarray of str of shape (n_features_in_,)
     Names of the columns if X was a DataFrame; "modality/feature" with two-level columns.
 encoders_ : dict of str to Module
     Trained encoders, from prepared float32 rows to unit-length embeddings.
-scalers_ : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
-    Scaler of each modality: for `standardize=True`, "whiten", sparse rows and unscaled rows, in
-    this order.
+scalers_ : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler, RobustScaler or None
+    Scaler of each modality: for `standardize=True`, "whiten", sparse rows, "robust" and unscaled
+    rows, in this order.
 net_ : skorch.NeuralNet
     Trained net.
 loss_curve_ : list of float

@@ -14,6 +14,8 @@ from scipy import linalg, sparse
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from skcentrobind._data.robust import RobustScaler, SparseRobustScaler, warn_of_outliers
+
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15
 
@@ -31,7 +33,7 @@ def row_chunks(n_samples, width):
         yield slice(start, min(start + step, n_samples))
 
 
-def fit_scalers(X, unscaled=(), whitened=(), rows=None):
+def fit_scalers(X, unscaled=(), whitened=(), rows=None, robust=()):
     """Fit a scaler to the rows of every modality that are present, those without NaN.
 
     Parameters
@@ -45,26 +47,53 @@ def fit_scalers(X, unscaled=(), whitened=(), rows=None):
         Modalities whose features become uncorrelated, too, unless they are sparse.
     rows : ndarray of int, default=None
         Rows of X to use, None for all.
+    robust : collection of str, default=()
+        Modalities that are scaled by quantiles and clipped. The others cause a warning if few rows
+        hold most of their variance.
 
     Returns
     -------
-    scalers : list of StandardScaler, WhiteningScaler or MaxAbsScaler
+    scalers : list of StandardScaler, WhiteningScaler, MaxAbsScaler or RobustScaler
         Constant columns get the scale inf, so that they stay 0 whatever their values in transform.
     """
     scalers = []
     for name, item in zip(X.names, X.arrays, strict=True):
         if sparse.issparse(item):
-            scalers.append(_fit_sparse(name, item if rows is None else item[rows]))
+            scalers.append(_fit_sparse(name, item, name in robust, rows))
+        elif name in robust:
+            scalers.append(_fit_robust(name, item, rows))
         else:
             kind = WhiteningScaler if name in whitened else StandardScaler
             scalers.append(_fit_dense(name, item, kind(), name not in unscaled, rows))
     return scalers
 
 
+def _fit_robust(name, array, rows):
+    scaler = RobustScaler().fit_array(array, rows)
+    _check_constant(name, np.isinf(scaler.scale_), warns=True)
+    return scaler
+
+
 def _fit_dense(name, array, scaler, warns, rows):
+    low, high = np.inf, -np.inf
     for block in _present_blocks(array, rows):
         scaler.partial_fit(block)
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    # If a fraction f of the rows holds more than half of the variance, one of them lies more than
+    # sqrt(1 / (2 f)) standard deviations from the mean in some feature.
+    farthest = np.maximum(high - scaler.mean_, scaler.mean_ - low) ** 2
+    n_rows = np.max(scaler.n_samples_seen_)
+    if warns and (farthest > 0.5 * min(n_rows, 100) * scaler.var_).any():
+        warn_of_outliers(name, array, rows)
     constant = scaler.scale_ != np.sqrt(scaler.var_)
+    _check_constant(name, constant, warns)
+    scaler.scale_[constant] = np.inf
+    if isinstance(scaler, WhiteningScaler):
+        scaler.fit_whitening(name, _present_blocks(array, rows))
+    return scaler
+
+
+def _check_constant(name, constant, warns):
     if constant.all():
         raise ValueError(
             f"Modality '{name}' is constant: all of its rows are equal, so it cannot tell "
@@ -75,12 +104,8 @@ def _fit_dense(name, array, scaler, warns, rows):
             f"Modality '{name}': {constant.sum()} of {len(constant)} columns are constant and are "
             "ignored.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
-    scaler.scale_[constant] = np.inf
-    if isinstance(scaler, WhiteningScaler):
-        scaler.fit_whitening(name, _present_blocks(array, rows))
-    return scaler
 
 
 def _present_blocks(array, rows):
@@ -93,14 +118,19 @@ def _present_blocks(array, rows):
             yield block
 
 
-def _fit_sparse(name, csr):
-    """Scale each column to [-1, 1]: zeros stay zeros.
+def _fit_sparse(name, csr, is_robust, rows):
+    """Scale each column to [-1, 1], or nine of ten of its entries: zeros stay zeros.
 
     Unit variance would divide a word in one of n documents by about 1 / sqrt(n), a frequent word
     by about 1, so that a row's rarest word would dominate. Here both get the maximum 1.
     """
-    scaler = MaxAbsScaler().fit(csr)  # ignores NaN
-    empty = ~(scaler.max_abs_ > 0)
+    if is_robust:
+        scaler = SparseRobustScaler().fit_array(csr, rows)
+        empty = np.isinf(scaler.scale_)
+    else:
+        scaler = MaxAbsScaler().fit(csr if rows is None else csr[rows])  # ignores NaN
+        empty = ~(scaler.max_abs_ > 0)
+        warn_of_outliers(name, csr, rows)
     if empty.all():
         raise ValueError(
             f"Modality '{name}' holds nothing but zeros, so it cannot tell samples apart. Leave "
@@ -120,7 +150,7 @@ def prepare_rows(name, array, scaler, out=None):
         Name of the modality, for the error.
     array : array of shape (n_samples, ...)
         Rows of one modality.
-    scaler : StandardScaler, WhiteningScaler or None
+    scaler : StandardScaler, WhiteningScaler, RobustScaler or None
         None leaves the values as they are.
     out : ndarray of shape (n_samples, n_features), default=None
         Array to write to.
@@ -157,7 +187,7 @@ def prepare_sparse(name, csr, scaler):
         Name of the modality, for the error.
     csr : csr_array or csr_matrix of shape (n_samples, n_features)
         Rows of one modality.
-    scaler : MaxAbsScaler or None
+    scaler : MaxAbsScaler, SparseRobustScaler or None
         None leaves the values as they are.
 
     Returns
@@ -171,7 +201,9 @@ def prepare_sparse(name, csr, scaler):
         If they are too large to compute with.
     """
     csr = sparse.csr_array(csr, dtype=np.float64, copy=True)
-    if scaler is not None:
+    if isinstance(scaler, SparseRobustScaler):
+        scaler.transform(csr)
+    elif scaler is not None:
         csr.data /= scaler.scale_[csr.indices]
     csr.data = csr.data.astype(np.float32)
     _finish(name, csr.data)

@@ -110,7 +110,8 @@ RULES = {
     ),
     "augmentation_scale": WEIGHT,
     "standardize": Rule(
-        lambda v: v == "whiten" if isinstance(v, str) else FLAG.test(v), "True, False or 'whiten'"
+        lambda v: v in ("whiten", "robust") if isinstance(v, str) else FLAG.test(v),
+        "True, False, 'whiten' or 'robust'",
     ),
     "pretrain_epochs": integer(0),
     "output": choice("concat", "mean", "all"),

@@ -103,9 +103,12 @@ def _standardise(graph, x, scaler):
     if scaler is not None:
         x = graph.add("Cast", x, to=graph.onnx.TensorProto.DOUBLE)
         # Sparse modalities are not centred; the graph takes their rows as dense ones.
-        if hasattr(scaler, "mean_"):
-            x = graph.add("Sub", x, scaler.mean_)
+        centre = getattr(scaler, "mean_", getattr(scaler, "center_", None))
+        if centre is not None:
+            x = graph.add("Sub", x, centre)
         x = graph.add("Div", x, scaler.scale_)
+        if hasattr(scaler, "clip") and not callable(scaler.clip):
+            x = graph.add("Clip", x, np.float64(-scaler.clip), np.float64(scaler.clip))
         if hasattr(scaler, "whitening_"):
             x = graph.add("MatMul", x, scaler.whitening_)
     return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
+from skcentrobind._data.robust import RobustScaler, SparseRobustScaler
 from skcentrobind._data.schema import Schema
 from skcentrobind._data.statistics import WhiteningScaler
 from skcentrobind._encoders.module import BindModule
@@ -59,6 +60,8 @@ _SCALERS = {
     StandardScaler: _STANDARD,
     WhiteningScaler: _STANDARD | {"whitening_": 2, "shrinkage_": 0},
     MaxAbsScaler: {"max_abs_": 1, "scale_": 1},
+    RobustScaler: {"center_": 1, "scale_": 1},
+    SparseRobustScaler: {"scale_": 1},
 }
 
 
@@ -345,8 +348,12 @@ class Stored:
 
     def _scaler(self, m: int, name: str, width: int, count: int, schema: Schema) -> Any:
         arrays = take(self.tensors, f"scaler.{m}.")
-        dense = WhiteningScaler if "whitening_" in arrays else StandardScaler
-        kind = MaxAbsScaler if schema.is_sparse[m] else dense
+        if schema.is_sparse[m]:
+            kind = MaxAbsScaler if "max_abs_" in arrays else SparseRobustScaler
+        elif "center_" in arrays:
+            kind = RobustScaler
+        else:
+            kind = WhiteningScaler if "whitening_" in arrays else StandardScaler
         scaler = kind()
         for attribute, n_axes in _SCALERS[kind].items():
             if arrays[attribute].shape != n_axes * (width,):

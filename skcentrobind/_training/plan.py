@@ -44,7 +44,7 @@ class ModalitySpec:
         Name in `AUGMENTATIONS`, or a user's own function.
     learning_rate : float
         Step size of its encoder.
-    scaling : {"standard", "whiten"} or None
+    scaling : {"standard", "whiten", "robust"} or None
         How its rows are scaled; None leaves them as they are.
     n_features : int
         Number of features.
@@ -273,7 +273,7 @@ def _scaling(parameters: Mapping[str, Any], encoder: Any) -> str | None:
     standardize = parameters["standardize"]
     if not standardize or not isinstance(encoder, str) or not ENCODERS[encoder].standardizes:
         return None
-    return "whiten" if isinstance(standardize, str) else "standard"
+    return standardize if isinstance(standardize, str) else "standard"
 
 
 def _refuse_second_head(modalities: Sequence[ModalitySpec], n_specific: int) -> None:
@@ -351,7 +351,7 @@ def build_module(
     -------
     module : BindModule
         On the device of the plan.
-    scalers : dict of str to StandardScaler, WhiteningScaler, MaxAbsScaler or None
+    scalers : dict of str to scaler or None
         How each modality is scaled.
     is_warm : bool
         Whether nothing that learns starts from a random draw.
@@ -362,6 +362,7 @@ def build_module(
         unscaled=[spec.name for spec in specs if not isinstance(spec.encoder, str)],
         whitened=[spec.name for spec in specs if spec.scaling == "whiten"],
         rows=rows,
+        robust=[spec.name for spec in specs if spec.scaling == "robust"],
     )
     scalers = {
         spec.name: scaler if spec.scaling else None

@@ -144,7 +144,9 @@ def test_saved_after_the_parameter_was_changed(tmp_path, fitted, then):
 
 def test_errors(monkeypatch):
     X, _ = draw()
-    with pytest.raises(ValueError, match="standardize='white', expected True, False or 'whiten'"):
+    with pytest.raises(
+        ValueError, match="standardize='white', expected True, False, 'whiten' or 'robust'"
+    ):
         binder().set_params(standardize="white").fit(X)
     monkeypatch.setattr("skcentrobind._data.statistics._MAX_WIDTH", 5)
     with pytest.raises(ValueError, match=r"'whiten'.*'image' has 6 .*PCA.*standardize=True"):
