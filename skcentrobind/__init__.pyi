@@ -5,6 +5,7 @@ from skcentrobind import losses as losses
 from skcentrobind import metrics as metrics
 from skcentrobind import plotting as plotting
 from skcentrobind._data.modalities import Modalities as Modalities
+from skcentrobind._data.obsm import to_obsm as to_obsm
 from skcentrobind._data.per_modality import PerModality as PerModality
 from skcentrobind._estimators.centrobind import CentroBindTransformer as CentroBindTransformer
 from skcentrobind._estimators.fixed_anchor import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from operator import index
@@ -42,13 +43,42 @@ def did_you_mean(word: object, candidates: Iterable[object]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def distinct_names(names: Any, n_modalities: int) -> tuple[str, ...]:
+    """Return names of modalities as distinct str.
+
+    Parameters
+    ----------
+    names : sequence of length n_modalities
+        Anything that `str` turns into names.
+    n_modalities : int
+        How many there must be.
+
+    Returns
+    -------
+    names : tuple of str
+    """
+    if not isinstance(names, Collection) or isinstance(names, str | bytes | set | frozenset):
+        raise TypeError(f"Got names={names!r}, expected a list of {n_modalities} string(s).")
+    names = tuple(map(str, names))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if len(names) != n_modalities:
+        raise ValueError(
+            f"Got {len(names)} names {names} for {n_modalities} arrays, expected one per array."
+        )
+    if repeated or "" in names:
+        wrong = f"duplicate names: {repeated}" if repeated else "an empty name"
+        raise ValueError(f"Got {wrong}, in {names}. Give each array a name of its own.")
+    return names
+
+
 def position_of(modality: Any, names: Sequence[str]) -> int | None:
     """Return the position of a modality, or None if it is unknown.
 
     Parameters
     ----------
     modality : str or int
-        Its name or position, the latter also from the end.
+        Its name or position, the latter also from the end. An int that is a name, as in
+        ``{1: image, 0: text}``, means that name.
     names : sequence of str
         The modalities.
 
@@ -59,9 +89,12 @@ def position_of(modality: Any, names: Sequence[str]) -> int | None:
     """
     if isinstance(modality, str):
         return list(names).index(modality) if modality in names else None
-    if is_integer(modality) and -len(names) <= modality < len(names):
-        return range(len(names))[modality]
-    return None
+    if not is_integer(modality):
+        return None
+    position = index(modality)
+    if str(position) in names:
+        return list(names).index(str(position))
+    return range(len(names))[position] if -len(names) <= position < len(names) else None
 
 
 def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
@@ -87,8 +120,9 @@ def per_modality(value: Any, names: Sequence[str], parameter: str) -> list:
         If a list or dict does not have one entry per modality.
     """
     names = list(names)
-    if isinstance(value, dict):
-        value = {str(key): entry for key, entry in value.items()}  # as names of modalities are
+    if isinstance(value, Mapping):
+        # Names of modalities are str, too.
+        value = dict(zip(distinct_names(value, len(value)), value.values(), strict=True))
         missing = [name for name in names if name not in value]
         unknown = [key for key in value if key not in names]
         if missing or unknown:

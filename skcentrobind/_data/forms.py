@@ -7,7 +7,8 @@ messages, which users know, name the right class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,11 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from skcentrobind._data.modalities import Modalities, default_names, is_frame
+from skcentrobind._data.frames import cells_of, explain_vectors, from_polars, stack_vectors
+from skcentrobind._data.items import is_frame, is_opaque
+from skcentrobind._data.labels import row_labels
+from skcentrobind._data.modalities import Modalities, default_names, from_checked
+from skcentrobind._data.omics import USE_ANNDATA, is_anndata, is_mudata
 from skcentrobind._names import did_you_mean, is_integer
 
 
@@ -40,16 +45,24 @@ class Parts(NamedTuple):
         columns have no names. None if they are not read yet, see `column_names`.
     flat : Flat or None
         Columns of the matrix that was cut into modalities.
+    index : Index or None
+        Row labels of that matrix; separate items bring their own.
     """
 
     items: Any
     names: tuple[str, ...] | None
     columns: tuple[tuple[str, ...] | None, ...] | None = None
     flat: Flat | None = None
+    index: Any = None
 
     def modalities(self) -> Modalities:
         """Return the container of all items, checked."""
-        return self.items if isinstance(self.items, Modalities) else Modalities(*self[:2])
+        if isinstance(self.items, Modalities):
+            return self.items
+        modalities = Modalities(self.items, self.names)
+        if self.index is None:
+            return modalities
+        return from_checked(modalities.arrays, modalities.names, self.index)
 
 
 class Reading(NamedTuple):
@@ -109,9 +122,9 @@ def _read_modalities(X: Modalities, reading: Reading) -> Parts:
 
 def _read_collection(X: Any, reading: Reading) -> Parts:
     _refuse_cut(X, reading)
-    items = list(X.values()) if isinstance(X, dict) else list(X)
-    names = tuple(map(str, X)) if isinstance(X, dict) else None
-    if any(hasattr(item, "columns") for item in items):
+    items = list(X.values()) if isinstance(X, Mapping) else list(X)
+    names = tuple(map(str, X)) if isinstance(X, Mapping) else None
+    if any(hasattr(item, "columns") or hasattr(item, "var_names") for item in items):
         return Parts(items, names)  # names of columns are read after the items are checked
     return Parts(items, names, tuple(() if item is None else None for item in items))
 
@@ -127,7 +140,19 @@ def _read_deep_frame(X: Any, reading: Reading) -> Parts:
     blocks: dict[Any, list[str]] = {}
     for name, column in X.columns:
         blocks.setdefault(name, []).append(str(column))
+    for name, columns in blocks.items():
+        _refuse_duplicates(columns, f"Modality '{name}'")
     return Parts(modalities, modalities.names, tuple(map(tuple, blocks.values())))
+
+
+def _read_mudata(X: Any, reading: Reading) -> Parts:
+    _refuse_cut(X, reading)
+    modalities = Modalities.from_mudata(X)
+    return Parts(modalities, modalities.names, column_names(list(X.mod.values()), modalities.names))
+
+
+def _refuse_anndata(X: Any, reading: Reading) -> Parts:
+    raise TypeError(f"X is an {type(X).__name__}, expected modalities. {USE_ANNDATA}")
 
 
 def _refuse_cut(X: Any, reading: Reading) -> None:
@@ -143,7 +168,7 @@ def is_collection(X: Any) -> bool:
     # scipy's dok_array is a dict, too.
     if sparse.issparse(X):
         return False
-    if isinstance(X, dict):
+    if isinstance(X, Mapping):
         return True
     if not isinstance(X, list | tuple) or not X:
         return isinstance(X, list | tuple)
@@ -153,6 +178,8 @@ def is_collection(X: Any) -> bool:
 def _n_axes(item: Any) -> int:
     if hasattr(item, "shape"):
         return len(item.shape)
+    if is_opaque(item):
+        return 2  # numpy would read it for minutes; as an item it is refused at once
     try:
         return np.ndim(item)
     except ValueError:
@@ -167,7 +194,8 @@ def _is_raw_vector(item: Any) -> bool:
     try:
         return np.asarray(item).dtype.kind in "OUST"
     except ValueError:
-        return False
+        # Vectors, and None in place of the missing ones.
+        return any(entry is None for entry in item)
 
 
 # ---------------------------------------------------------------- one matrix
@@ -180,8 +208,12 @@ def _read_matrix(X: Any, reading: Reading) -> Parts:
         return Parts([item], None)
     _refuse_other_forms(X)
     _refuse_list_of_vectors(X)
+    labels = row_labels(X)
+    columns = _given_names(X)
+    if columns is not None:
+        _refuse_duplicates(columns, "X")
+    X = _with_vectors(X, reading.cut)
     holder = _holder(reading.caller, reading.flat)
-    columns = list(X.columns) if hasattr(X, "columns") else None
     matrix = validate_data(
         holder,
         X,
@@ -193,9 +225,33 @@ def _read_matrix(X: Any, reading: Reading) -> Parts:
     )
     flat = Flat(matrix.shape[1], _known_names(holder))
     if reading.cut is None:
-        return Parts([matrix], None, (None,), flat)
+        return Parts([matrix], None, (None,), flat, labels)
     parts = _cut(matrix, reading.cut, columns)
-    return Parts(list(parts.values()), tuple(map(str, parts)), (None,) * len(parts), flat)
+    return Parts(list(parts.values()), tuple(map(str, parts)), (None,) * len(parts), flat, labels)
+
+
+def _with_vectors(X: Any, cut: Any) -> Any:
+    """Return one column of vectors as a matrix, everything else as it is."""
+    has_columns = is_frame(X) or isinstance(getattr(X, "dtypes", None), list)
+    dtypes = list(X.dtypes) if has_columns else [getattr(X, "dtype", None)]
+    if any(str(dtype).startswith(("List", "Array")) for dtype in dtypes):
+        X = from_polars(X)
+    elif all(getattr(dtype, "kind", "") != "O" for dtype in dtypes):
+        return X
+    stacked = stack_vectors(X)
+    if stacked is not None and cut is None:
+        return stacked
+    columns = {f"Column {name!r} of X": X[[name]] for name in X} if is_frame(X) else {"X": X}
+    for what, column in columns.items():
+        cells = cells_of(column)
+        fault = "" if cells is None else explain_vectors(cells)
+        if fault:
+            raise ValueError(
+                f"{what} holds {fault}. Vectors of equal length are stacked if each column is a "
+                'modality: pass {"image": df["image"], "text": df["text"]}, without the parameter '
+                "modalities; None marks a missing row."
+            )
+    return X
 
 
 def _cut(matrix: np.ndarray, cut: Any, columns: list | None) -> dict[Any, np.ndarray]:
@@ -220,6 +276,7 @@ def _cut(matrix: np.ndarray, cut: Any, columns: list | None) -> dict[Any, np.nda
     for name, part in zip(names, parts, strict=True):
         if not isinstance(part, slice):
             part = [_column(column, columns, name) for column in part]
+            _refuse_repeated(part, matrix.shape[1], name)
         elif (part.stop or 0) > matrix.shape[1]:
             # numpy would silently cut the slice short.
             raise ValueError(
@@ -263,9 +320,29 @@ def _column(column: Any, columns: list | None, name: object) -> Any:
     return columns.index(column)
 
 
+def _refuse_repeated(part: list, n_columns: int, name: object) -> None:
+    """Refuse a column that a modality takes twice; a mask of columns cannot."""
+    taken = [column % n_columns for column in part if is_integer(column)]
+    repeated = [column for column, count in Counter(taken).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"modalities: '{name}' takes column {repeated[0]} of X more than once, in {part}; "
+            "name each column once."
+        )
+
+
+def _refuse_duplicates(columns: Sequence, what: str) -> None:
+    repeated = [column for column, count in Counter(map(str, columns)).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{what} has duplicate column names: {repeated[:5]}. Rename them, or pass the numbers "
+            "without names: df.to_numpy()."
+        )
+
+
 def _refuse_other_forms(X: Any) -> None:
     """Refuse what is neither modalities nor a matrix; numpy's messages would mislead."""
-    is_array = hasattr(X, "shape") or hasattr(X, "__array__")
+    is_array = (hasattr(X, "shape") or hasattr(X, "__array__")) and not is_opaque(X)
     if not is_array and not isinstance(X, list | tuple):
         raise TypeError(
             f"X is a {type(X).__name__}, expected a list or dict of arrays, Modalities, a "
@@ -306,13 +383,15 @@ def _refuse_list_of_vectors(X: Any) -> None:
 # ---------------------------------------------------------------- names of columns
 
 
-def column_names(items: Any) -> tuple:
+def column_names(items: Any, names: Sequence[str] | None = None) -> tuple:
     """Return names of the columns of each item, as scikit-learn reads them.
 
     Parameters
     ----------
     items : sequence of array or None
         The modalities as passed.
+    names : sequence of str, default=None
+        Their names, for messages.
 
     Returns
     -------
@@ -320,16 +399,32 @@ def column_names(items: Any) -> tuple:
         One entry per item: a tuple of str, None if it has no names, or an empty tuple if the item
         is None.
     """
-    return tuple(
-        _learned_names(item) if hasattr(item, "columns") else () if item is None else None
-        for item in items
-    )
+    names = default_names(len(items)) if names is None else names
+    return tuple(_learned_names(*pair) for pair in zip(items, names, strict=True))
 
 
-def _learned_names(frame: Any) -> tuple[str, ...] | None:
+def _learned_names(frame: Any, name: str) -> tuple[str, ...] | None:
+    columns = _given_names(frame)
+    if columns is None:
+        return () if frame is None else None
+    _refuse_duplicates(columns, f"Modality '{name}'")
+    if is_anndata(frame):
+        return tuple(map(str, columns))
+    pandas = from_polars(frame) if type(frame).__module__.startswith("polars") else frame
+    if stack_vectors(pandas) is not None:
+        return None  # the column is not a feature
     holder = _holder("Columns")
     validate_data(holder, frame, reset=True, skip_check_array=True)
     return _known_names(holder)
+
+
+def _given_names(item: Any) -> list | None:
+    """Return the names of the columns of an item as they are, None if it has none."""
+    # The columns of a table of pyarrow are its arrays.
+    for attribute in ("column_names", "columns", "var_names"):
+        if hasattr(item, attribute):
+            return list(getattr(item, attribute))
+    return None
 
 
 def compare_columns(expected: Flat, got: Any, caller: str) -> None:
@@ -377,6 +472,8 @@ def plain_tensor(X: Any) -> Any:
 FORMS = [
     Form(lambda X: isinstance(X, Modalities), _read_modalities),
     Form(is_collection, _read_collection),
+    Form(is_mudata, _read_mudata),
+    Form(is_anndata, _refuse_anndata),
     Form(lambda X: is_frame(X) and X.columns.nlevels > 1, _read_deep_frame),
     Form(lambda X: True, _read_matrix),
 ]

@@ -1,22 +1,29 @@
-"""The container of modalities, whose rows are samples, and the rules for its items."""
+"""The container of modalities, whose rows are samples."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections import Counter
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from skcentrobind._data.frames import from_polars, to_numpy
-from skcentrobind._names import did_you_mean
+from skcentrobind._data.frames import to_numpy
+from skcentrobind._data.items import (
+    check_array,
+    describe,
+    is_frame,
+    is_raw,
+    raise_lengths,
+    take_rows,
+)
+from skcentrobind._data.labels import align_rows, common_index, labels_of, row_labels
+from skcentrobind._data.omics import read_anndata, read_mudata, refuse_container
+from skcentrobind._data.tables import html_table, join_columns, split_columns
+from skcentrobind._names import did_you_mean, distinct_names
 
 __all__ = ["Modalities"]
-
-# Kinds of dtype that hold numbers, and those that hold something to be encoded first.
-_NUMBERS, _RAW = "fiub", "OUSTmM"
 
 # Entries that `present` reads at a time, so that a memory map is never in memory as a whole.
 _CHUNK = 2**18
@@ -30,15 +37,18 @@ class Modalities:
 
     Parameters
     ----------
-    arrays : list, tuple, dict or Modalities
-        One array of shape (n_samples, ...) per modality; a dict brings the names. Numpy arrays
-        with 2 or more dimensions, memory maps, CSR matrices and DataFrames are kept without a
-        copy. Other sparse formats become CSR, nested lists and torch tensors become numpy
-        arrays, polars frames become DataFrames of pandas. Text and other objects may be 1-D;
-        `PerModality` turns them into numbers. A row of NaN in one array, or None in place of an
-        object, marks the modality as missing for that sample.
+    arrays : list, tuple, mapping or Modalities
+        One array of shape (n_samples, ...) per modality; a mapping (dict, the result of `np.load`,
+        an xarray Dataset, ...) brings the names. Numpy arrays with 2 or more dimensions, memory
+        maps, CSR matrices and DataFrames are kept without a copy. Other sparse formats become
+        CSR, nested lists and torch tensors become numpy arrays, polars frames become DataFrames
+        of pandas, an AnnData its `X`. A column of vectors of equal length is stacked. Text and
+        other objects may be 1-D; `PerModality` turns them into numbers. A row of NaN in one
+        array, or None in place of an object, marks the modality as missing for that sample.
     names : sequence of str of length n_modalities, default=None
         Names, converted with `str` if need be; ``"modality0"``, ``"modality1"``, ... if None.
+    ignore_index : bool, default=False
+        Whether to match rows by position only, without comparing the row labels of DataFrames.
 
     Attributes
     ----------
@@ -46,13 +56,21 @@ class Modalities:
         Names of the modalities.
     arrays : tuple of array of shape (n_samples, ...)
         The items, in the order of `names`.
+    index : pandas.Index of length n_samples or None
+        Row labels that all labelled items share; None if there are none, or they differ.
 
     Raises
     ------
     TypeError
         If `arrays` is not a list or dict of arrays, or `names` is not a list of names.
     ValueError
-        If lengths differ, an item is None, empty, complex or 1-D numbers, or names do not fit.
+        If lengths differ, an item is None, empty, complex or 1-D numbers, or names do not fit; if
+        DataFrames have the same row labels in another order, or share only some of them. Equal or
+        disjoint labels pass, and so do the labels 0, 1, ..., n - 1 beside any other.
+
+    See Also
+    --------
+    Modalities.align : Match rows by label.
 
     Examples
     --------
@@ -65,16 +83,135 @@ class Modalities:
     (6, 3)
     """
 
-    __slots__ = ("arrays", "names")
+    __slots__ = ("arrays", "index", "names")
     arrays: tuple
     names: tuple[str, ...]
+    index: Any
     ndim = 2
 
-    def __init__(self, arrays, names=None):
-        arrays, names = _unpack(arrays, names)
+    def __init__(self, arrays, names=None, *, ignore_index=False):
+        given = arrays
+        arrays, names = _unpack(given, names)
         names = check_names(names, len(arrays))
-        _fill(self, tuple(map(check_array, arrays, names)), names)
-        _check_lengths(self.arrays, names)
+        pairs = list(zip(arrays, names, strict=True))
+        items = tuple(a if _is_plain(a) else check_array(a, name) for a, name in pairs)
+        if len({item.shape[0] for item in items}) > 1:
+            raise_lengths(items, arrays, names)
+        index = None
+        if isinstance(given, Modalities):
+            index = given.index
+        elif not ignore_index and not all(isinstance(array, np.ndarray) for array in arrays):
+            index = common_index(arrays, names)
+        _fill(self, items, names, None if ignore_index else index)
+
+    @classmethod
+    def align(cls, items, how="inner"):
+        """Match the rows of DataFrames by their labels.
+
+        Parameters
+        ----------
+        items : dict or list of DataFrame or Series of shape (n_rows, ...)
+            Each with an index of distinct labels. A list gives the modalities default names.
+        how : {"inner", "outer", "left"}, default="inner"
+            Keep the samples that all items have, that any has, or that the first one has.
+
+        Returns
+        -------
+        Modalities
+            The samples in order of first appearance, with their labels as `index`. Where an item
+            lacks a sample, its row is NaN (None among objects), so that the modality is missing;
+            whole numbers and bool then become float.
+
+        Raises
+        ------
+        ValueError
+            If an item has no labels or duplicated ones, items have no label in common, or `how`
+            is unknown.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skcentrobind import Modalities
+        >>> image = pd.DataFrame({"u": [1.0, 2.0]}, index=["p7", "p3"])
+        >>> text = pd.DataFrame({"v": [3.0, 4.0]}, index=["p3", "p9"])
+        >>> Modalities.align({"image": image, "text": text}, how="outer").to_frame()
+        modality image text
+        feature      u    v
+        p7         1.0  NaN
+        p3         2.0  3.0
+        p9         NaN  4.0
+        """
+        arrays, names = _unpack(items, None)
+        names = check_names(names, len(arrays))
+        arrays = [check_array(array, name) for array, name in zip(arrays, names, strict=True)]
+        return cls._align(arrays, names, labels_of(items, names), how)
+
+    @classmethod
+    def from_mudata(cls, mdata, keys=None, *, how="outer"):
+        """Take the modalities of a MuData, matched by `obs_names`.
+
+        Parameters
+        ----------
+        mdata : MuData
+            With `axis=0`: its modalities share observations.
+        keys : dict of str to str, default=None
+            For names of modalities the array to take, as in `from_anndata`; "X" for the others.
+        how : {"outer", "inner"}, default="outer"
+            Keep all observations, in the order of `mdata.obs_names`, or those that all modalities
+            have.
+
+        Returns
+        -------
+        Modalities
+            DataFrames with the variables as columns, CSR matrices where `X` is sparse. Rows of
+            observations without the modality are NaN.
+
+        Raises
+        ------
+        TypeError
+            If `mdata` is not a MuData.
+        ValueError
+            If an array is unknown, names of observations are duplicated, or variables are shared.
+        """
+        items, names, labels = read_mudata(mdata, keys)
+        items = [check_array(item, name) for item, name in zip(items, names, strict=True)]
+        X = cls._align(items, names, labels, how)
+        order = X.index.get_indexer_for(row_labels(mdata))
+        return X[order[order >= 0]]
+
+    @classmethod
+    def from_anndata(cls, adata, keys):
+        """Take several arrays of an AnnData as modalities.
+
+        Parameters
+        ----------
+        adata : AnnData
+            Its observations are the samples.
+        keys : dict of str to str
+            For names of modalities the array to take: "X", "layers/<name>" or "obsm/<name>".
+
+        Returns
+        -------
+        Modalities
+            A DataFrame for a dense "X" or layer, with the variables as columns, a CSR matrix for a
+            sparse one, an array for an entry of `obsm`; `index` holds `obs_names`.
+
+        Raises
+        ------
+        TypeError
+            If `adata` is not an AnnData, or `keys` not a dict.
+        ValueError
+            If it has no such array.
+        """
+        items = read_anndata(adata, keys)
+        X = cls(items, ignore_index=True)
+        return from_checked(X.arrays, X.names, row_labels(adata))
+
+    @classmethod
+    def _align(cls, arrays, names, labels, how):
+        index, positions = align_rows(labels, names, how)
+        pairs = zip(arrays, positions, names, strict=True)
+        return from_checked([take_rows(*pair, index) for pair in pairs], names, index)
 
     @classmethod
     def from_frame(cls, df):
@@ -102,12 +239,10 @@ class Modalities:
                 'Use pd.concat({"image": df1, "text": df2}, axis=1), or cut flat columns yourself: '
                 'Modalities({"image": df[image_columns], ...}).'
             )
-        positions = {}
-        for i, name in enumerate(df.columns.get_level_values(0)):
-            positions.setdefault(name, []).append(i)
-        blocks = [check_array(df.iloc[:, at], str(name)) for name, at in positions.items()]
-        arrays = [b.droplevel(0, axis=1) if is_raw(b) else to_numpy(b) for b in blocks]
-        return cls(arrays, list(positions))
+        blocks = split_columns(df)
+        X = cls(list(blocks.values()), list(blocks), ignore_index=True)
+        arrays = [to_numpy(a) if is_frame(a) and not is_raw(a) else a for a in X.arrays]
+        return from_checked(arrays, X.names, df.index)
 
     def to_frame(self, index=None):
         """Put the modalities side by side in a DataFrame with two-level columns.
@@ -115,7 +250,7 @@ class Modalities:
         Parameters
         ----------
         index : array-like of shape (n_samples,), default=None
-            Row labels; ``0, 1, ...`` if None, also where an item is a DataFrame.
+            Row labels; None takes those of the attribute `index`, or ``0, 1, ...``.
 
         Returns
         -------
@@ -127,20 +262,8 @@ class Modalities:
         ValueError
             If an item is sparse, has more than 2 dimensions or has two-level columns itself.
         """
-        import pandas as pd
-
-        frames = {}
-        for name, item in self.items():
-            nested = is_frame(item) and item.columns.nlevels > 1
-            if sparse.issparse(item) or item.ndim > 2 or nested:
-                raise ValueError(
-                    f"Modality {name!r} ({', '.join(describe(item))}) does not fit in a DataFrame,"
-                    " expected a dense 2-D array. Use .toarray() (sparse), .reshape(len(X), -1) "
-                    "(n-D), Modalities.from_frame (two-level columns), or leave it out: X[[names]]."
-                )
-            rows = range(len(self)) if index is None else index
-            frames[name] = pd.DataFrame(item).set_axis(rows, axis=0)
-        return pd.concat(frames, axis=1, names=["modality", "feature"])
+        labels = self.index if index is None else index
+        return join_columns(dict(self.items()), range(len(self)) if labels is None else labels)
 
     @property
     def n_modalities(self):
@@ -194,10 +317,10 @@ class Modalities:
         if getattr(rows, "ndim", 0) == 1 and rows.size and isinstance(rows[0], str):
             columns = [self._position(name) for name in key]
             names = check_names([self.names[i] for i in columns], len(columns))
-            return from_checked([self.arrays[i] for i in columns], names)
+            return from_checked([self.arrays[i] for i in columns], names, self.index)
         rows = _check_rows(rows, len(self))
         taken = [x.iloc[rows] if is_frame(x) else x[rows] for x in self.arrays]
-        return from_checked(taken, self.names)
+        return from_checked(taken, self.names, None if self.index is None else self.index[rows])
 
     def __contains__(self, name):
         """Return whether a modality has this name."""
@@ -227,11 +350,7 @@ class Modalities:
         return f"Modalities({len(self)} {unit}: {', '.join(parts)})"
 
     def _repr_html_(self):
-        rows = [("modality", "features", "dtype", "kind")]
-        rows += [(name, *describe(item)) for name, item in self.items()]
-        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
-        return f"<table><caption>Modalities: {len(self)} samples</caption>{body}</table>"
+        return html_table(len(self), self.items())
 
     def __setattr__(self, name, value):
         """Refuse to change: other objects rely on the checks of the constructor."""
@@ -245,12 +364,17 @@ class Modalities:
         setattr(self, name, None)
 
     def __getstate__(self):
-        """Return items and names."""
-        return self.arrays, self.names
+        """Return items, names and row labels."""
+        # Frames hold the labels already, and pandas copies an index that it returns.
+        in_frames = self.index is not None and any(map(is_frame, self.arrays))
+        return self.arrays, self.names, True if in_frames else self.index
 
     def __setstate__(self, state):
-        """Fill in items and names."""
-        _fill(self, *state)
+        """Fill in items, names and, unless the pickle is older, row labels."""
+        arrays, names, index = (*state, None)[:3]
+        if index is True:
+            index = next(item.index for item in arrays if is_frame(item))
+        _fill(self, arrays, names, index)
 
     def _position(self, name):
         if name in self:
@@ -260,7 +384,7 @@ class Modalities:
         raise KeyError(f"No modality named {name!r}, expected one of {list(self.names)}.{hint}")
 
 
-def from_checked(arrays, names):
+def from_checked(arrays, names, index=None):
     """Make a container of items that have passed all checks before.
 
     Repeating the checks would cost more than a small batch.
@@ -271,17 +395,20 @@ def from_checked(arrays, names):
         The items.
     names : sequence of str
         Their names.
+    index : Index of length n_samples, default=None
+        Row labels.
 
     Returns
     -------
     Modalities
     """
-    return _fill(object.__new__(Modalities), tuple(arrays), tuple(names))
+    return _fill(object.__new__(Modalities), tuple(arrays), tuple(names), index)
 
 
-def _fill(container, arrays, names):
+def _fill(container, arrays, names, index=None):
     object.__setattr__(container, "arrays", arrays)
     object.__setattr__(container, "names", names)
+    object.__setattr__(container, "index", index)
     return container
 
 
@@ -291,6 +418,7 @@ def _unpack(arrays, names):
         arrays = dict(arrays.items())
     # A dok_matrix is a dict too.
     if sparse.issparse(arrays) or not isinstance(arrays, (list, tuple, Mapping)):
+        refuse_container(arrays)
         shape = f" of shape {tuple(arrays.shape)}" if hasattr(arrays, "shape") else ""
         raise TypeError(
             f"Got a single {type(arrays).__name__}{shape}, expected a list or dict of arrays. Wrap "
@@ -333,140 +461,22 @@ def check_names(names, n_modalities):
     """Return the names as a tuple of distinct str, "modality0", ... for None."""
     if names is None:
         return default_names(n_modalities)
-    if not isinstance(names, Sized) or isinstance(names, (str, bytes, set, frozenset)):
-        raise TypeError(f"Got names={names!r}, expected a list of {n_modalities} string(s).")
-    names = tuple(map(str, names))
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if len(names) != n_modalities:
-        raise ValueError(
-            f"Got {len(names)} names {names} for {n_modalities} arrays, expected one per array."
-        )
-    if repeated or "" in names:
-        wrong = f"duplicate names: {repeated}" if repeated else "an empty name"
-        raise ValueError(f"Got {wrong}, in {names}. Give each array a name of its own.")
-    return names
+    are_checked = type(names) is tuple and all(type(name) is str and name for name in names)
+    if are_checked and len(set(names)) == len(names) == n_modalities:
+        return names
+    return distinct_names(names, n_modalities)
 
 
-def check_array(array, name):
-    """Return `array` as a numpy array, CSR matrix or DataFrame, or raise an error."""
-    try:
-        array = _convert(array)
-        _check_dtypes(array, _NUMBERS + _RAW)
-        n_axes = 1 if is_raw(array) else 2
-        if array.ndim < n_axes or (sparse.issparse(array) and array.ndim > 2):
-            raise ValueError(
-                f"got {array.ndim}-D data of shape {array.shape}, expected (n_samples, n_features)."
-                " A list of 1-D arrays is rows, thus one modality: Modalities([np.asarray(X)]). "
-                "For one feature use .reshape(-1, 1), or df[[column]] on a DataFrame."
-            )
-        if 0 in array.shape:
-            what = "sample" if array.shape[0] == 0 else "feature"
-            raise ValueError(
-                f"got 0 {what}(s) (shape={array.shape}) while a minimum of 1 is required. Check "
-                "the selection that made it, or leave the modality out."
-            )
-    except ValueError as exc:
-        raise ValueError(f"Modality {name!r}: {exc}") from exc
-    return array
-
-
-def _convert(array):
-    if array is None:
-        raise ValueError(
-            "got None, expected an array. None is allowed only in an estimator's transform; leave "
-            "the modality out, or fill the rows of samples without it with NaN."
-        )
-    if isinstance(array, np.ma.MaskedArray):
-        raise ValueError(
-            "got a masked array, expected a plain one. Fill the rows of samples without the "
-            "modality with NaN: array.astype(float).filled(np.nan)."
-        )
-    if sparse.issparse(array):
-        return array.tocsr() if array.ndim == 2 else array
-    if type(array).__module__.partition(".")[0] == "polars":
-        array = from_polars(array)
-    is_plain = isinstance(array, np.ndarray) and not isinstance(array, np.matrix)
-    if is_plain or is_frame(array):
-        # numpy's strings of any length can hold missing values only as objects.
-        return array.astype(object) if is_plain and array.dtype.kind == "T" else array
-    try:
-        if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
-            tensor = array.detach().cpu()
-            # numpy has no bfloat16.
-            return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-        converted = np.asarray(array)
-        # numpy writes None and NaN among strings as words; as objects they stay what they are.
-        return converted if converted.dtype.kind not in "US" else np.array(array, dtype=object)
-    except (TypeError, ValueError, RuntimeError) as exc:
-        raise ValueError(
-            f"got a {type(array).__name__} that cannot become a numpy array: {exc} Rows need the "
-            "same number of features; a torch tensor must be dense, try .float()."
-        ) from exc
-
-
-def _dtypes(array):
-    return list(array.dtypes) if is_frame(array) else [array.dtype]
-
-
-def is_frame(item):
-    """Return whether an item is a DataFrame of pandas."""
-    return hasattr(item, "iloc") and hasattr(item, "columns")
-
-
-def is_raw(array):
-    """Return whether an item holds text, categories, dates or objects instead of numbers."""
-    return any(dtype.kind in _RAW for dtype in _dtypes(array))
-
-
-def check_numeric(array, name):
-    """Refuse an item that holds anything but numbers, with a hint at encoding it."""
-    try:
-        _check_dtypes(array, _NUMBERS)
-    except ValueError as exc:
-        raise ValueError(f"Modality {name!r}: {exc}") from exc
-
-
-def _check_dtypes(array, kinds):
-    for i, dtype in enumerate(_dtypes(array)):
-        column = f" in column {array.columns[i]!r}" if is_frame(array) else ""
-        got = f"got dtype {dtype}{column}"
-        if dtype.kind == "c":
-            raise ValueError(
-                f"{got}, expected real numbers. Complex data not supported; use "
-                "np.hstack([X.real, X.imag])."
-            )
-        if dtype.kind not in kinds:
-            raise ValueError(
-                f"{got}, expected numbers. Encode it first: PerModality applies a transformer to "
-                "each modality, e.g. TfidfVectorizer and TruncatedSVD to text, OneHotEncoder to "
-                "categories; use .astype(float) if it holds numbers."
-            )
-
-
-def _check_lengths(arrays, names):
-    counts = Counter(array.shape[0] for array in arrays)
-    if len(counts) == 1:
-        return
-    hint = "Align the rows, and fill those of samples without the modality with NaN."
-    for n_samples, _ in counts.most_common():
-        odd = {k: a for k, a in zip(names, arrays, strict=True) if a.shape[0] != n_samples}
-        if all(array.ndim == 2 and array.shape[1] == n_samples for array in odd.values()):
-            hint = f"Is {' and '.join(map(repr, odd))} transposed? Rows are samples: pass its .T."
-            break
-    lengths = ", ".join(f"{k}: {a.shape[0]}" for k, a in zip(names, arrays, strict=True))
-    raise ValueError(f"All modalities need the same number of samples, got {lengths}. {hint}")
-
-
-def missing_rows(n_samples, width, dtype=np.float64):
-    """Return sparse rows for samples whose modality is missing: one stored NaN marks each."""
-    rows, columns = np.arange(n_samples), np.zeros(n_samples, dtype=int)
-    entries = np.full(n_samples, np.nan, dtype=dtype)
-    return sparse.csr_array((entries, (rows, columns)), shape=(n_samples, width))
+def _is_plain(array):
+    """Return whether an array of numbers needs no conversion and has no fault."""
+    is_numeric = type(array) is np.ndarray and array.dtype.kind in "fiub"
+    return is_numeric and array.ndim > 1 and array.size > 0
 
 
 def find_missing(item):
     """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
-    missing, has_columns = np.zeros(item.shape[0], dtype=bool), is_frame(item)
+    missing = np.zeros(item.shape[0], dtype=bool)
+    has_columns = not isinstance(item, np.ndarray) and is_frame(item)
     if not has_columns and item.dtype.kind in "OmM":
         import pandas as pd
 
@@ -488,12 +498,3 @@ def find_missing(item):
         is_nan = item.iloc[rows].isna().to_numpy() if has_columns else np.isnan(item[rows])
         missing[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
     return missing
-
-
-def describe(item):
-    """Return features, dtype and kind of an item as text."""
-    dtypes = {str(dtype) for dtype in _dtypes(item)}
-    dense = "memmap" if isinstance(item, np.memmap) else "raw" if is_raw(item) else "dense"
-    kind = "sparse" if sparse.issparse(item) else "DataFrame" if is_frame(item) else dense
-    features = " x ".join(map(str, item.shape[1:])) or "1-D"
-    return features, dtypes.pop() if len(dtypes) == 1 else "mixed", kind

@@ -31,7 +31,7 @@ from skcentrobind._data.apply import (
 )
 from skcentrobind._data.attributes import SchemaAttributes
 from skcentrobind._data.forms import Reading, read
-from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.modalities import Modalities, from_checked
 from skcentrobind._data.schema import Schema
 from skcentrobind._names import did_you_mean
 
@@ -173,7 +173,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         tasks = [(chosen[name], name, item, y, routed(name)) for name, item in kept]
         done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
-        Z = Modalities({name: done[m][1] for m, (name, _) in enumerate(kept)})
+        Z = _gather({name: done[m][1] for m, (name, _) in enumerate(kept)}, X.index)
         # The form of the output if a modality is missing in all samples of a transform.
         self._outputs = {name: item[:1] for name, item in Z.items()}
         self._schema = schema
@@ -208,7 +208,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
             )
             for transformer, name in kept
         )
-        return Modalities({name: item for (_, name), item in zip(kept, done, strict=True)})
+        return _gather({name: z for (_, name), z in zip(kept, done, strict=True)}, X.index)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the output features.
@@ -373,3 +373,9 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
                 'remainder="passthrough".'
             )
         return chosen
+
+
+def _gather(arrays, index):
+    """Return what the transformers returned, with the row labels of what they were given."""
+    Z = Modalities(arrays, ignore_index=True)
+    return from_checked(Z.arrays, Z.names, index)

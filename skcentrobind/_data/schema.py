@@ -19,14 +19,8 @@ from skcentrobind._data.forms import (
     compare_columns,
     plain_tensor,
 )
-from skcentrobind._data.modalities import (
-    Modalities,
-    check_numeric,
-    find_missing,
-    from_checked,
-    is_frame,
-    missing_rows,
-)
+from skcentrobind._data.items import check_numeric, is_frame, missing_rows
+from skcentrobind._data.modalities import Modalities, find_missing, from_checked
 from skcentrobind._names import did_you_mean, position_of
 
 # Values that are searched for NaN and infinity at a time.
@@ -184,7 +178,7 @@ class Schema:
         name = self.names[position]
         single = Modalities([plain_tensor(array)], [name])
         check_numeric(single.arrays[0], name)
-        _compare(name, self.columns[position], column_names([array])[0], caller)
+        _compare(name, self.columns[position], column_names([array], [name])[0], caller)
         self._check_shapes(single.arrays, (name,))
         array = _plain_item(name, single.arrays[0], self.is_sparse[position])
         present = ~find_missing(array)
@@ -242,7 +236,9 @@ class Schema:
                 else item
                 for m, item in enumerate(items)
             ]
-        return Modalities(items, names)
+        if parts.index is None:
+            return Modalities(items, names)
+        return parts._replace(items=items, names=names).modalities()
 
     def _missing_item(self, length: int, name: str | None) -> Any:
         """Return an item in which all rows are missing."""
@@ -329,7 +325,7 @@ def checked(
             f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
         )
     if any(new is not old for new, old in zip(arrays, modalities.arrays, strict=True)):
-        modalities = from_checked(arrays, schema.names)
+        modalities = from_checked(arrays, schema.names, modalities.index)
     return modalities, present
 
 
@@ -363,7 +359,7 @@ def _columns(parts: Parts) -> tuple:
     if parts.columns is not None:
         return parts.columns
     items = parts.items
-    return column_names(items.arrays if isinstance(items, Modalities) else items)
+    return column_names(items.arrays if isinstance(items, Modalities) else items, parts.names)
 
 
 def _compare(
@@ -422,6 +418,11 @@ def _plain_item(name: str, array: Any, to_sparse: bool) -> Any:
             # In a copy, since the matrix belongs to the user.
             array = array.copy()
             array.sum_duplicates()
+        if not array.data.all():
+            # Zeros that are stored would get noise, those that are not would get none.
+            _check_finite(name, array, ~find_missing(array))
+            array = array.copy()
+            array.eliminate_zeros()
     return array
 
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcentrobind._data.attributes import SchemaAttributes, derived
 from skcentrobind._data.forms import Reading, read
-from skcentrobind._data.modalities import Modalities, from_checked, is_frame
+from skcentrobind._data.modalities import from_checked
 from skcentrobind._data.schema import checked
 from skcentrobind._encoders.encoders import ModalityEncoder
 from skcentrobind._encoders.module import Source
@@ -68,7 +68,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
             blocks = self._encode(checked_X, present, rows, heads)
             Z[rows] = join(blocks, widths[0], present[rows], self.output)
         wants_frame = _get_output_config("transform", self)["dense"] == "pandas"
-        return self._keep_index(Z, X) if wants_frame else Z
+        return self._keep_index(Z, checked_X.index) if wants_frame else Z
 
     @isolated
     def transform_modalities(self, X):
@@ -157,7 +157,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         checked_X, present = self._read(X)
         blocks = self._encode(checked_X, present, heads=heads)
         blocks[~present.T] = np.nan
-        return from_checked(blocks, self._schema.names)
+        return from_checked(blocks, self._schema.names, checked_X.index)
 
     def _encode(self, X, present, rows=slice(None), heads=("shared",)):
         """Return embeddings of some samples in all modalities, zero where missing."""
@@ -186,17 +186,13 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         both = {"shared": slice(n), "specific": slice(n, None)}
         return tuple(both[h] for h in heads) if self._plan.n_specific_components else ()
 
-    def _keep_index(self, Z, X):
-        """Give the output the index that all DataFrames among the modalities share."""
-        items = X.values() if isinstance(X, dict) else getattr(X, "arrays", X)
-        if not isinstance(X, Modalities | list | tuple | dict):
-            return Z  # scikit-learn itself keeps the index of a DataFrame
-        indices = [item.index for item in items if is_frame(item)]
-        if not indices or not all(indices[0].equals(index) for index in indices[1:]):
+    def _keep_index(self, Z, index):
+        """Give the output the row labels of the samples, where they have any."""
+        if index is None:
             return Z
         import pandas as pd
 
-        return pd.DataFrame(Z, index=indices[0])
+        return pd.DataFrame(Z, index=index)
 
     # ---------------------------------------------------------------- attributes
 

@@ -12,7 +12,8 @@ from scipy import sparse
 
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.frames import to_numpy
-from skcentrobind._data.modalities import find_missing, is_frame, is_raw
+from skcentrobind._data.items import is_frame, is_raw
+from skcentrobind._data.modalities import find_missing
 from skcentrobind._data.robust import feature_blocks, robust_scores, shares_of_rows
 
 if TYPE_CHECKING:

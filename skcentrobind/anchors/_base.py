@@ -174,7 +174,7 @@ class WeightedAnchor(BaseAnchor):
     def prepare(self, names: Sequence[str]) -> None:
         """Check that each modality has one usable weight."""
         names, weights = list(names), as_list(self.weights)
-        if isinstance(weights, dict) and set(weights) != set(names):
+        if isinstance(weights, dict) and set(map(str, weights)) != set(names):
             given = f"weights for {sorted(map(str, weights))}"
         elif not isinstance(weights, dict) and len(weights) != len(names):
             given = f"{len(weights)} weights"

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind._data.forms import plain_tensor
+from skcentrobind._data.frames import stack_vectors
+from skcentrobind._data.labels import common_index
 from skcentrobind._data.modalities import Modalities, default_names
-from skcentrobind._names import did_you_mean, is_integer, position_of
+from skcentrobind._names import did_you_mean, distinct_names, is_integer, position_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -98,10 +100,11 @@ def unpack(Z: Any) -> tuple[list[str], list[Any]]:
     """Return names and arrays, as they are, of modalities in any form."""
     if isinstance(Z, Modalities):
         return list(Z.names), list(Z.arrays)
-    if isinstance(Z, Mapping):
-        return [str(name) for name in Z], list(Z.values())
-    arrays = list(Z)
-    return list(default_names(len(arrays))), arrays
+    named = isinstance(Z, Mapping)
+    arrays = list(Z.values()) if named else list(Z)
+    names = list(distinct_names(list(Z), len(Z)) if named else default_names(len(arrays)))
+    common_index(arrays, names)  # refuses rows of the same samples in another order
+    return names, arrays
 
 
 def as_array(values: Any, dtype: Any = None) -> NDArray[Any]:
@@ -125,7 +128,10 @@ def as_classes(y: Any, n_samples: int, what: str = "y") -> NDArray[Any]:
 def as_matrix(values: Any, what: str) -> Floats:
     """Return a 2-D array of float64, in which sums of small integers do not overflow."""
     try:
-        if hasattr(values, "iloc"):  # nullable dtypes of pandas have NA instead of NaN
+        vectors = stack_vectors(values)
+        if vectors is not None:
+            values = vectors
+        elif hasattr(values, "iloc"):  # nullable dtypes of pandas have NA instead of NaN
             values = values.to_numpy(dtype=np.float64, na_value=np.nan)
         matrix = as_array(values, np.float64)
     except (TypeError, ValueError) as exc:

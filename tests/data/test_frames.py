@@ -55,7 +55,8 @@ def test_frame_round_trip_from_frame():
     frames = Modalities({name: df[name] for name in X.names})
     expected = df[[("text", "b"), ("text", "a"), ("image", 0), ("image", 1)]]
     pd.testing.assert_frame_equal(frames.to_frame(index=df.index), expected, check_index_type=False)
-    assert list(frames.to_frame().index) == [0, 1, 2]
+    assert list(frames.to_frame().index) == list(X.to_frame().index) == [5, 3, 1]
+    assert list(Modalities(list(X.arrays)).to_frame().index) == [0, 1, 2]
     assert list(frames.to_frame(index=["x", "y", "z"]).index) == ["x", "y", "z"]
     assert df.index.tolist() == [5, 3, 1]
 
