@@ -87,7 +87,7 @@ class RobustScaler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return ((X - self.center_) / self.scale_).clip(-_CLIP, _CLIP)
 
     @property
-    def clip(self):
+    def limit(self):
         """Largest absolute value."""
         return _CLIP
 
@@ -132,7 +132,7 @@ class SparseRobustScaler(RobustScaler, auto_wrap_output_keys=None):  # type: ign
         return X
 
     @property
-    def clip(self):
+    def limit(self):
         """Largest absolute value."""
         return _CLIP_SPARSE
 

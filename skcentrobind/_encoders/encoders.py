@@ -209,7 +209,8 @@ class Residual(Bank):
         """
         columns = slice(self.n_hidden, self.n_hidden + len(bias))
         old = self.first_weight.split(self.n_features)[k][:, columns]
-        weight, bias, share = (old.new_tensor(array) for array in (weight, bias, share))
+        arrays = (np.asarray(array, dtype=np.float32) for array in (weight, bias, share))
+        weight, bias, share = (torch.from_numpy(array).to(old.device) for array in arrays)
         old.mul_(share).add_(weight)
         self.first_bias[k, 0, columns] = bias
 

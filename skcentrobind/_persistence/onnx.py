@@ -107,8 +107,8 @@ def _standardise(graph, x, scaler):
         if centre is not None:
             x = graph.add("Sub", x, centre)
         x = graph.add("Div", x, scaler.scale_)
-        if hasattr(scaler, "clip") and not callable(scaler.clip):
-            x = graph.add("Clip", x, np.float64(-scaler.clip), np.float64(scaler.clip))
+        if hasattr(scaler, "limit"):
+            x = graph.add("Clip", x, np.float64(-scaler.limit), np.float64(scaler.limit))
         if hasattr(scaler, "whitening_"):
             x = graph.add("MatMul", x, scaler.whitening_)
     return graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)

@@ -132,8 +132,11 @@ def test_torch_tensor_becomes_array():
     X = Modalities({"text": tensor})
     assert type(X["text"]) is np.ndarray
     assert_array_equal(X["text"], [[0, 1], [2, 3], [4, 5]])
+    rounded = Modalities({"text": tensor.to(torch.bfloat16)})["text"]
+    assert rounded.dtype == np.float32
+    assert_array_equal(rounded, X["text"])
     with pytest.raises(ValueError, match=r"'text': got a Tensor that cannot.*\.float\(\)"):
-        Modalities({"text": tensor.detach().to(torch.bfloat16)})
+        Modalities({"text": tensor.detach().to_sparse()})
 
 
 def test_immutable(X):

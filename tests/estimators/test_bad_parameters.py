@@ -48,7 +48,9 @@ PARAMETERS = {
     "probability in a list": (
         {"augmentation": [None, "marginal", None], "augmentation_scale": 2}, V, ["at most 1"],
     ),
-    "standardize": ({"standardize": "yes"}, V, ["standardize='yes'", "True, False or 'whiten'"]),
+    "standardize": (
+        {"standardize": "yes"}, V, ["standardize='yes'", "True, False, 'whiten' or 'robust'"],
+    ),
     "pretrain_epochs": ({"pretrain_epochs": -1}, V, ["pretrain_epochs=-1", "at least 0"]),
     "output": ({"output": "sum"}, V, ["output='sum'", "'concat', 'mean' or 'all'"]),
     "batch of one": ({"batch_size": 1}, V, ["batch_size=1", "at least 2"]),
