@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,13 +92,12 @@ def common_index(items: Sequence[Any], names: Sequence[str]) -> Any:
 def _refuse_transposed(items: Sequence[Any], names: Sequence[str]) -> None:
     """Refuse DataArrays of which one has the samples first and another has them later."""
     dims = {name: item.dims for name, item in zip(names, items, strict=True) if _has_dims(item)}
-    for name, own in dims.items():
-        for other in dims.values():
-            if own[0] != other[0] and other[0] in own:
-                raise ValueError(
-                    f"Modality {name!r} has the dimensions {own}, but rows are samples, as in "
-                    f"{other}: use .transpose({other[0]!r}, ...)."
-                )
+    for (one, own), (two, other) in itertools.combinations(dims.items(), 2):
+        if own[0] != other[0] and (own[0] in other or other[0] in own):
+            raise ValueError(
+                f"Modalities {one!r} and {two!r} have the dimensions {own} and {other}, expected "
+                "the samples first in both: use .transpose(samples, ...)."
+            )
 
 
 def align_rows(

@@ -423,7 +423,22 @@ def _plain_item(name: str, array: Any, to_sparse: bool) -> Any:
             _check_finite(name, array, ~find_missing(array))
             array = array.copy()
             array.eliminate_zeros()
+        array = _mark_missing(array)
     return array
+
+
+def _mark_missing(array: Any) -> Any:
+    """Return a sparse array in which one stored NaN marks a missing row, as in `missing_rows`."""
+    missing = find_missing(array)
+    counts = np.diff(array.indptr)
+    if not (counts[missing] > 1).any():
+        return array
+    row_of = np.arange(len(missing)).repeat(counts)
+    is_first = np.arange(len(row_of)) == array.indptr[row_of]
+    keep = ~missing[row_of] | is_first
+    columns = np.where(missing[row_of], 0, array.indices)[keep]
+    ends = np.append(0, np.cumsum(np.where(missing, 1, counts)))
+    return sparse.csr_array((array.data[keep], columns, ends), shape=array.shape)
 
 
 def _check_finite(name: str, array: Any, present: np.ndarray) -> None:

@@ -414,7 +414,7 @@ def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindMo
 def _spread(scalers: Sequence) -> torch.Tensor:
     """Return the standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
-    return torch.tensor(np.where(np.isinf(scales), 0, scales), dtype=torch.float32, device="cpu")
+    return torch.from_numpy(np.where(np.isinf(scales), 0, scales).astype(np.float32))
 
 
 # --------------------------------------------------------------------- loss

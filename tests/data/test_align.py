@@ -127,13 +127,13 @@ ONE = pd.DataFrame({"u": [1.0, 2.0]}, index=["x", "y"])
             [ONE, ONE.set_axis(["y", "z"]), ONE.set_axis(["z", "x"])], "inner",
             ["common to all", "how='outer'"],
         ),
-        ({"a": ONE, "b": ONE.set_axis([["p", "q"], [1, 2]])}, "inner", ["2 level(s)", "have 1"]),
+        ({"a": ONE, "b": ONE.set_axis([["p", "q"], [1, 2]])}, "inner", ["2 level(s)"]),
         ({"a": ONE, "b": ONE}, "right", ["'inner', 'outer' or 'left'", "'right'"]),
         (
             {"a": ONE, "b": pd.DataFrame.sparse.from_spmatrix(sparse.eye(2), index=["x", "y"])},
             "inner", ["'b'", "sparse columns", "to_dense"],
         ),
-        ({"a": ONE, "b": pd.Series([1.0, 2.0], index=["x", "y"])}, "inner", ["df[[column]]"]),
+        ({"a": ONE, "b": pd.Series([1.0, 2.0], index=["x", "y"])}, "left", ["'b'", "[[column]]"]),
         ({}, "inner", ["Got no array"]),
     ],
 )  # fmt: skip

@@ -70,7 +70,7 @@ def test_every_mapping_of_items_is_taken(kind, tmp_path, binder):
 
 
 class Slow:
-    """Entries that numpy would read one by one: a million rows, a millisecond each."""
+    """A data set of a million rows, which numpy would read one by one, a millisecond each."""
 
     shape = (10**6, 3)
 

@@ -184,8 +184,7 @@ def test_index_is_taken_with_the_rows():
 def test_index_survives_copies(tmp_path):
     X = Modalities(frames())
     Z = quick_centro().fit(X).transform_modalities(X)
-    part = X[:3]
-    for data in (X, Z, part):
+    for data in (X, Z, X[:3]):
         joblib.dump(data, tmp_path / "data")
         copies = [
             pickle.loads(pickle.dumps(data)),
@@ -195,8 +194,8 @@ def test_index_survives_copies(tmp_path):
         ]
         for other in copies:
             assert other.index.equals(data.index)
-        if data is not part:  # pandas hashes a part of a frame unlike its copy
-            assert joblib.hash(copies[2]) == joblib.hash(data)
+    # Without frames, which pandas before 3 does not hash like their copies.
+    assert joblib.hash(copy.deepcopy(Z)) == joblib.hash(Z)
     old = object.__new__(Modalities)
     old.__setstate__((X.arrays, X.names))
     assert old.index is None and old.names == X.names
