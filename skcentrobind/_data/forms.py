@@ -308,7 +308,16 @@ def _are_parts(parts: Sequence) -> bool:
 def _column(column: Any, columns: list | None, name: object) -> Any:
     """Return the position of a column that is given by name or position."""
     if not isinstance(column, str):
-        return column
+        if not is_integer(column) or columns is None or column not in columns:
+            return column
+        named, at = columns.index(column), range(-len(columns), len(columns))
+        if column in at and named != column % len(columns):
+            raise ValueError(
+                f"modalities: '{name}' takes column {column!r}, which is the name of the column at "
+                f"position {named} and the position of column {columns[column]!r}. Rename the "
+                "columns, df.columns.astype(str), or give slices of positions."
+            )
+        return named
     if columns is None:
         raise ValueError(
             f"modalities: '{name}' names the column '{column}', but X has no column names; pass a "
