@@ -140,9 +140,12 @@ def _read_deep_frame(X: Any, reading: Reading) -> Parts:
     blocks: dict[Any, list[str]] = {}
     for name, column in X.columns:
         blocks.setdefault(name, []).append(str(column))
-    for name, columns in blocks.items():
-        _refuse_duplicates(columns, f"Modality '{name}'")
-    return Parts(modalities, modalities.names, tuple(map(tuple, blocks.values())))
+    for name, own in blocks.items():
+        _refuse_duplicates(own, f"Modality '{name}'")
+    # A column of vectors is stacked, and its name is not that of a feature.
+    pairs = zip(blocks.values(), modalities.n_features, strict=True)
+    columns = tuple(tuple(c) if len(c) == width else None for c, width in pairs)
+    return Parts(modalities, modalities.names, columns)
 
 
 def _read_mudata(X: Any, reading: Reading) -> Parts:

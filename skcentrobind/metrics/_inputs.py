@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind._data.forms import plain_tensor
 from skcentrobind._data.frames import stack_vectors
+from skcentrobind._data.items import is_opaque, refuse_opaque
 from skcentrobind._data.labels import common_index
 from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._names import did_you_mean, distinct_names, is_integer, position_of
@@ -100,6 +101,10 @@ def unpack(Z: Any) -> tuple[list[str], list[Any]]:
     """Return names and arrays, as they are, of modalities in any form."""
     if isinstance(Z, Modalities):
         return list(Z.names), list(Z.arrays)
+    if is_opaque(Z) and hasattr(Z, "__getitem__"):
+        raise TypeError(
+            f"Embeddings must be Modalities, a dict or a list of arrays, got {type(Z).__name__}."
+        )
     named = isinstance(Z, Mapping)
     arrays = list(Z.values()) if named else list(Z)
     names = list(distinct_names(list(Z), len(Z)) if named else default_names(len(arrays)))
@@ -128,6 +133,7 @@ def as_classes(y: Any, n_samples: int, what: str = "y") -> NDArray[Any]:
 def as_matrix(values: Any, what: str) -> Floats:
     """Return a 2-D array of float64, in which sums of small integers do not overflow."""
     try:
+        refuse_opaque(values)
         vectors = stack_vectors(values)
         if vectors is not None:
             values = vectors

@@ -103,6 +103,9 @@ def test_what_numpy_would_read_for_minutes_is_refused_at_once(make):
         bind.transform({**ARRAYS, "image": make()})
     with pytest.raises((TypeError, ValueError), match=make.__name__):
         bind.transform_modality(make(), "image")
+    for given in (make(), {"a": make(), "b": array}, [array, make()]):
+        with pytest.raises((TypeError, ValueError), match=make.__name__):
+            mean_reciprocal_rank(given)
     assert time.perf_counter() - start < 20
 
 

@@ -96,6 +96,7 @@ def test_one_column_alone_and_in_two_levels():
         assert bind.n_features_in_ == 5 and not hasattr(bind, "feature_names_in_")
     deep = pd.DataFrame({("image", "e"): list(IMAGE), ("text", "e"): list(TEXT)})
     assert same(quick_centro().fit_transform(deep), quick_centro().fit_transform([IMAGE, TEXT]))
+    assert not hasattr(quick_centro().fit(deep), "feature_names_in_")
 
 
 def test_metrics_stack_vectors():
