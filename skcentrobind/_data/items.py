@@ -275,3 +275,18 @@ def _take_frame(frame, positions, name):
         if dtype.kind == "O" and isinstance(dtype, np.dtype):
             taken[i] = taken[i].where(here, None)
     return taken.set_axis(frame.columns, axis=1)
+
+
+def check_rows(rows, n_samples):
+    """Check that rows exist, at least one; a scalar becomes a slice."""
+    # A stride-0 array is free, and lets numpy check the rows with its usual messages.
+    is_empty = isinstance(rows, np.ndarray) and rows.size == 0
+    taken = rows if is_empty else np.broadcast_to(True, n_samples)[rows]
+    if taken.size == 0:
+        raise IndexError(f"This selects none of the {n_samples} samples, expected at least one.")
+    if taken.ndim > 1:
+        raise IndexError(f"Rows must be 1-D, got a {rows.ndim}-D key of dtype {rows.dtype}.")
+    if taken.ndim == 0:
+        # A slice keeps the row axis and the view.
+        return slice(int(rows) % n_samples, int(rows) % n_samples + 1)
+    return rows

@@ -37,12 +37,10 @@ def _has_dims(item: Any) -> bool:
     return hasattr(item, "coords") and hasattr(item, "indexes") and len(item.dims) > 0
 
 
-def labels_of(items: Any, names: Sequence[str]) -> list[Any]:
+def labels_of(items: Sequence[Any], names: Sequence[str]) -> list[Any]:
     """Return the row labels of every item, or refuse an item that has none."""
     found = []
-    for name, item in zip(
-        names, items.values() if hasattr(items, "values") else items, strict=True
-    ):
+    for name, item in zip(names, items, strict=True):
         labels = row_labels(item)
         if labels is None:
             raise ValueError(

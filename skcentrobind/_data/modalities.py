@@ -12,6 +12,7 @@ from scipy import sparse
 from skcentrobind._data.frames import to_numpy
 from skcentrobind._data.items import (
     check_array,
+    check_rows,
     describe,
     is_frame,
     is_raw,
@@ -143,8 +144,9 @@ class Modalities:
         """
         arrays, names = _unpack(items, None)
         names = check_names(names, len(arrays))
+        labels = labels_of(arrays, names)
         arrays = [check_array(array, name) for array, name in zip(arrays, names, strict=True)]
-        return cls._align(arrays, names, labels_of(items, names), how)
+        return cls._align(arrays, names, labels, how)
 
     @classmethod
     def from_mudata(cls, mdata, keys=None, *, how="outer"):
@@ -173,9 +175,9 @@ class Modalities:
         ValueError
             If an array is unknown, names of observations are duplicated, or variables are shared.
         """
-        items, names, labels = read_mudata(mdata, keys)
-        items = [check_array(item, name) for item, name in zip(items, names, strict=True)]
-        X = cls._align(items, names, labels, how)
+        arrays, names, labels = read_mudata(mdata, keys)
+        arrays = [check_array(array, name) for array, name in zip(arrays, names, strict=True)]
+        X = cls._align(arrays, names, labels, how)
         order = X.index.get_indexer_for(row_labels(mdata))
         return X[order[order >= 0]]
 
@@ -203,8 +205,7 @@ class Modalities:
         ValueError
             If it has no such array.
         """
-        items = read_anndata(adata, keys)
-        X = cls(items, ignore_index=True)
+        X = cls(read_anndata(adata, keys), ignore_index=True)
         return from_checked(X.arrays, X.names, row_labels(adata))
 
     @classmethod
@@ -318,7 +319,7 @@ class Modalities:
             columns = [self._position(name) for name in key]
             names = check_names([self.names[i] for i in columns], len(columns))
             return from_checked([self.arrays[i] for i in columns], names, self.index)
-        rows = _check_rows(rows, len(self))
+        rows = check_rows(rows, len(self))
         taken = [x.iloc[rows] if is_frame(x) else x[rows] for x in self.arrays]
         return from_checked(taken, self.names, None if self.index is None else self.index[rows])
 
@@ -435,21 +436,6 @@ def _unpack(arrays, names):
     if len(arrays) == 0:
         raise ValueError("Got no array, expected at least one: Modalities([X_image, X_text]).")
     return arrays, names
-
-
-def _check_rows(rows, n_samples):
-    """Check that rows exist, at least one; a scalar becomes a slice."""
-    # A stride-0 array is free, and lets numpy check the rows with its usual messages.
-    is_empty = isinstance(rows, np.ndarray) and rows.size == 0
-    taken = rows if is_empty else np.broadcast_to(True, n_samples)[rows]
-    if taken.size == 0:
-        raise IndexError(f"This selects none of the {n_samples} samples, expected at least one.")
-    if taken.ndim > 1:
-        raise IndexError(f"Rows must be 1-D, got a {rows.ndim}-D key of dtype {rows.dtype}.")
-    if taken.ndim == 0:
-        # A slice keeps the row axis and the view.
-        return slice(int(rows) % n_samples, int(rows) % n_samples + 1)
-    return rows
 
 
 def default_names(n_modalities):

@@ -113,6 +113,12 @@ def read_mudata(mdata: Any, keys: Any) -> tuple[list[Any], list[str], list[Any]]
             f"{list(mdata.mod)}."
         )
     tables = dict(mdata.mod.items())
+    for name, table in tables.items():
+        if not is_anndata(table):
+            raise ValueError(
+                f"Modality {name!r} of the MuData is a {type(table).__name__}, expected an "
+                "AnnData: pass arrays as {name: array, ...}."
+            )
     items = [matrix_of(adata, keys.get(name, "X")) for name, adata in tables.items()]
     return items, list(tables), [row_labels(t) for t in tables.values()]
 

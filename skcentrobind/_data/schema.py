@@ -95,7 +95,7 @@ class Schema:
         Parameters
         ----------
         modality : str or int
-            Its name or position, the latter also from the end.
+            Its name or position, the latter also from the end. An int that is a name means it.
 
         Returns
         -------

@@ -83,6 +83,14 @@ def test_a_modality_that_lacks_rows_is_missing_there():
     assert len(Modalities.align(frames)) == 35
 
 
+def test_a_container_can_be_aligned():
+    one = pd.DataFrame({"u": [1.0, 2.0]}, index=["x", "y"])
+    X = Modalities({"a": one, "b": one.iloc[::-1]}, ignore_index=True)
+    aligned = Modalities.align(X)
+    assert aligned.names == ("a", "b") and list(aligned.index) == ["x", "y"]
+    np.testing.assert_array_equal(aligned["b"], one)
+
+
 def test_types_of_columns():
     one = pd.DataFrame({"u": [1.0, 2.0, 3.0]}, index=list("abc"))
     two = pd.DataFrame(

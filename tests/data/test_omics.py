@@ -134,6 +134,10 @@ def test_tables_as_items(make):
     assert list(Modalities([rna, TEXT]).index) == list(IDS)
     with pytest.raises(ValueError, match=r"row labels in another order.*Modalities\.align"):
         quick_centro().fit({"rna": rna, "adt": make.table(TEXT[ORDER], IDS[ORDER])})
+    bind = quick_centro().fit({"rna": rna, "adt": adt})
+    np.testing.assert_allclose(
+        bind.transform_modality(rna, "rna"), bind.transform_modalities([rna, adt])["rna"], atol=1e-6
+    )
     aligned = Modalities.align({"rna": rna, "adt": make.table(TEXT[ORDER], IDS[ORDER])})
     assert same(quick_centro().fit_transform(aligned), EXPECTED)
 
@@ -187,6 +191,8 @@ def test_tables_in_the_wrong_position_are_refused_at_once(make):
 def test_mudata_that_shares_variables_is_refused():
     with pytest.raises(ValueError, match=r"axis=1.*share variables"):
         Modalities.from_mudata(Tables({"rna": Table(IMAGE, IDS)}, axis=1))
+    with pytest.raises(ValueError, match="'nested' of the MuData is a Tables"):
+        Modalities.from_mudata(Tables({"nested": Tables({"rna": Table(IMAGE, IDS)})}))
     twice = Tables({"rna": Table(IMAGE, IDS), "adt": Table(TEXT, [*IDS[:-1], IDS[0]])})
     with pytest.raises(ValueError, match=r"'adt' has duplicated row labels.*'cell0'"):
         quick_centro().fit(twice)
