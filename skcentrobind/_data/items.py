@@ -83,7 +83,8 @@ def _as_array(array):
         if isinstance(array, list | tuple):
             # Rows with None among them, or of different length.
             cells = np.empty(len(array), dtype=object)
-            cells[:] = array
+            for i, cell in enumerate(array):
+                cells[i] = cell
             if stack_vectors(cells) is not None:
                 return cells
             fault = explain_vectors(cells) or fault

@@ -18,7 +18,8 @@ IMAGE, TEXT = draw(20)[0].arrays[:2]
 
 def objects(rows):
     cells = np.empty(len(rows), dtype=object)
-    cells[:] = list(rows)
+    for i, row in enumerate(rows):
+        cells[i] = row
     return cells
 
 
@@ -126,6 +127,9 @@ BAD = {
     "several columns": (WIDE, ["'text'", "column 'embedding'", "df[column]"]),
     "partly missing": (
         pd.Series(replaced(3, [1.0, None, 2.0, 3.0, 4.0])), ["'text'", "NaN in 1 of 5", "row 3"],
+    ),
+    "ragged rows of two axes": (
+        [[[1.0, 2.0], [3.0]] for _ in range(20)], ["'text'", "cannot become a numpy array"],
     ),
     "texts": (pd.Series([["a", "b"]] * 20), ["'text'", "PerModality"]),
 }  # fmt: skip
