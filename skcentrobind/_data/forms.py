@@ -8,7 +8,7 @@ messages, which users know, name the right class.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -305,7 +305,12 @@ def _are_parts(parts: Sequence) -> bool:
     """Return whether all parts are widths, or all are slices or collections of columns."""
     if all(is_integer(part) for part in parts):
         return True
-    return all(isinstance(p, slice) or (np.iterable(p) and not isinstance(p, str)) for p in parts)
+    return all(isinstance(part, slice) or _are_columns(part) for part in parts)
+
+
+def _are_columns(part: Any) -> bool:
+    """Return whether these are columns in an order, which can be read more than once."""
+    return np.iterable(part) and hasattr(part, "__len__") and not isinstance(part, str | Set)
 
 
 def _column(column: Any, columns: list | None, name: object) -> Any:

@@ -157,3 +157,11 @@ def test_modalities_may_share_columns():
     cut = {"one": ["x", "y", "a"], "two": ["a", "b", "c"]}
     expected = quick_centro().fit_transform([IMAGE[:, :3], IMAGE[:, 2:5]])
     assert same(quick_centro(modalities=cut).fit_transform(table), expected)
+
+
+@pytest.mark.parametrize("part", [{0, 1}, {"x": 1}.keys(), iter([0, 1]), (i for i in range(2))])
+def test_columns_without_an_order_are_refused(part):
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    bind = CentroBindTransformer(modalities={"a": part, "b": [2, 3]}, max_epochs=1)
+    with pytest.raises(ValueError, match="modalities must be a list or dict of widths, slices or"):
+        bind.fit(X)
