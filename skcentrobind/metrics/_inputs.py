@@ -86,7 +86,7 @@ def embeddings(
     if same_width:
         _check_equal([z.shape[1] for z in arrays], names, "number of components")
     if present is not None:
-        rows = _check_present(present, (len(arrays[0]) if arrays else 0, len(arrays)))
+        rows = _check_present(present, names, len(arrays[0]) if arrays else 0)
     elif isinstance(Z, Modalities):
         rows = Z.present
     else:
@@ -193,8 +193,17 @@ def pair_frame(
     return pd.DataFrame(values, index=Z.names, columns=Z.names)
 
 
-def _check_present(present: ArrayLike, expected: tuple[int, int]) -> Bools:
-    """Return presence as an array of the expected shape, (n_samples, n_modalities)."""
+def _check_present(present: Any, names: list[str], n_samples: int) -> Bools:
+    """Return presence as an array of shape (n_samples, n_modalities), in the order of `names`."""
+    expected = n_samples, len(names)
+    if hasattr(present, "iloc"):
+        columns = [str(column) for column in present.columns]
+        if sorted(columns) == sorted(names):
+            present = present.iloc[:, [columns.index(name) for name in names]]
+        elif columns != [str(m) for m in range(len(columns))]:
+            raise ValueError(
+                f"present has the columns {columns[:5]}, expected the modalities {names}."
+            )
     present = as_array(present, bool)
     if present.shape == expected:
         return present

@@ -7,7 +7,7 @@ from conftest import draw, quick_centro, same
 
 from skcentrobind import CentroBindTransformer, FixedAnchorBindTransformer, Modalities, PerModality
 from skcentrobind.anchors import WeightedAnchor
-from skcentrobind.metrics import alignment, make_retrieval_scorer
+from skcentrobind.metrics import alignment, make_retrieval_scorer, mean_reciprocal_rank
 from skcentrobind.plotting import ModalityGapDisplay
 
 IMAGE, TEXT, AUDIO = draw(24)[0].arrays
@@ -73,6 +73,17 @@ def test_metrics_and_displays_by_number():
     assert list(display.projections) == ["1", "0"]
     with pytest.raises(ValueError, match=r"duplicate names: \['1'\]"):
         alignment({1: IMAGE[:, :4], "1": TEXT[:, :4]})
+
+
+def test_presence_by_name_is_put_in_order():
+    Z = quick_centro().fit(PLAIN).transform_modalities(PLAIN)
+    present = np.random.default_rng(0).random((24, 3)) < 0.7
+    expected = mean_reciprocal_rank(Z, present=present)
+    table = pd.DataFrame(present, columns=Z.names)
+    for given in (table, table[["audio", "image", "text"]], pd.DataFrame(present)):
+        assert mean_reciprocal_rank(Z, present=given) == expected
+    with pytest.raises(ValueError, match=r"columns \['image', 'text', 'sound'\]"):
+        mean_reciprocal_rank(Z, present=table.rename(columns={"audio": "sound"}))
 
 
 @pytest.mark.parametrize("call", [quick_centro().fit, Modalities, PerModality({"1": "drop"}).fit])
