@@ -76,12 +76,14 @@ class LeaveOneOutAnchor(BaseAnchor):
         """Return one target per modality: the mean over the other modalities of a sample."""
         if len(z) == 1:
             return [Target(z, present=present, bounded=self.bounded)]
+        sources = [1, 0] if len(z) == 2 else None
         if present is None:
-            return [Target((z.sum(dim=0) - z) / (len(z) - 1), bounded=self.bounded)]
+            others = (z.sum(dim=0) - z) / (len(z) - 1)
+            return [Target(others, bounded=self.bounded, sources=sources)]
         z = z * present[:, :, None]
         n_others = present.sum(dim=0) - present.long()  # (n_modalities, batch)
         others = (z.sum(dim=0) - z) / n_others.clamp(min=1)[:, :, None]
-        return [Target(others, present=n_others > 0, bounded=self.bounded)]
+        return [Target(others, present=n_others > 0, bounded=self.bounded, sources=sources)]
 
 
 class TrimmedAnchor(MeanAnchor):

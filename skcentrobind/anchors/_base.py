@@ -29,6 +29,9 @@ class Target:
         take exponentials without subtracting a maximum first. False is always safe.
     frozen : tuple of int, default=()
         Positions of the modalities whose encoders must not move in this step.
+    sources : list of int of length n_members, default=None
+        For each member the position of the one modality that its vectors are made of: rows that
+        are equal there are not negatives of each other. None if there are several.
 
     Examples
     --------
@@ -44,6 +47,7 @@ class Target:
     weight: float = 1.0
     bounded: bool = False
     frozen: tuple[int, ...] = ()
+    sources: list[int] | None = None
 
 
 class BaseAnchor(nn.Module):

@@ -71,10 +71,13 @@ class RandomAnchor(BaseAnchor):
         chosen = candidates[draw]
         rows = None if present is None else present[chosen]
         if self.intra:
-            return [Target(z[chosen], present=rows, bounded=self.bounded)]
+            sources = [chosen] * len(z)
+            return [Target(z[chosen], None, rows, bounded=self.bounded, sources=sources)]
         others = [m for m in range(len(z)) if m != chosen]
         anchor = z[chosen].detach()
-        return [Target(anchor, others, rows, bounded=self.bounded, frozen=(chosen,))]
+        sources = [chosen] * len(others)
+        bounded = self.bounded
+        return [Target(anchor, others, rows, bounded=bounded, frozen=(chosen,), sources=sources)]
 
     def extra_repr(self) -> str:
         """Show the variant."""
@@ -164,7 +167,9 @@ class FixedAnchor(BaseAnchor):
             rows = None if present is None else present[q]
             anchor = z[q].detach() if q in self._frozen else z[q]
             weight = 1 / len(self._positions)
-            targets.append(Target(anchor, members, rows, weight, bounded=self.bounded))
+            sources = [q] * len(members)
+            bounded = self.bounded
+            targets.append(Target(anchor, members, rows, weight, bounded, sources=sources))
         return targets
 
     def extra_repr(self) -> str:

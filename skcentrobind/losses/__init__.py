@@ -16,6 +16,7 @@ from skcentrobind.losses._regularizers import (
     geometric_consistency,
     uniformity,
 )
+from skcentrobind.losses._samples import Samples
 from skcentrobind.losses._specific import SeparatedLoss, separation
 from skcentrobind.losses._symile import SymileLoss
 
@@ -27,6 +28,7 @@ __all__ = [
     "PairwiseLoss",
     "PrincipalLoss",
     "RegularizedLoss",
+    "Samples",
     "SeparatedLoss",
     "SymileLoss",
     "Temperature",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from skcentrobind._names import per_modality
 from skcentrobind.losses._info_nce import anchor_info_nce
+from skcentrobind.losses._samples import Samples
 
 # Positions that must not move, collected during a `step`: one set per step, thread and task.
 _HELD: ContextVar[set[int] | None] = ContextVar("held", default=None)
@@ -173,7 +174,8 @@ class BaseLoss(nn.Module, abc.ABC):
 
     Examples
     --------
-    A loss of your own needs one method:
+    A loss of your own needs one method. Groups and weights of samples reach it as a fifth argument
+    ``samples``, see `Samples`; without that argument, data that have them are refused:
 
     >>> import torch
     >>> from skcentrobind.losses import BaseLoss
@@ -267,7 +269,12 @@ class BaseLoss(nn.Module, abc.ABC):
         """
 
     def step(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> tuple[Tensor, tuple[int, ...]]:
         """Compute the loss of one training step, and what stays as it is in this step.
 
@@ -279,6 +286,8 @@ class BaseLoss(nn.Module, abc.ABC):
             As in `forward`.
         generator : torch.Generator
             As in `forward`.
+        samples : Samples, default=None
+            Groups, duplicates and weights of the samples; None if there are none.
 
         Returns
         -------
@@ -291,10 +300,24 @@ class BaseLoss(nn.Module, abc.ABC):
         held = set(self.frozen())
         token = _HELD.set(held)
         try:
-            loss = self(z, z_augmented, present, generator)
+            loss = compute(self, z, z_augmented, present, generator, samples)
         finally:
             _HELD.reset(token)
         return loss, tuple(sorted(held))
+
+
+def compute(
+    loss: BaseLoss,
+    z: Tensor,
+    z_augmented: Tensor,
+    present: Tensor | None,
+    generator: torch.Generator,
+    samples: Samples | None,
+) -> Tensor:
+    """Call a loss, with `samples` only if there are any: a loss of a user's own may lack it."""
+    if samples is None:
+        return loss(z, z_augmented, present, generator)
+    return loss(z, z_augmented, present, generator, samples)
 
 
 class Target(Protocol):
@@ -306,6 +329,7 @@ class Target(Protocol):
     weight: float
     bounded: bool
     frozen: tuple[int, ...]
+    sources: list[int] | None
 
 
 class Anchor(Protocol):
@@ -392,7 +416,12 @@ class AnchorLoss(BaseLoss):
         return self.anchor.sources()
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Compute equation (8) of the paper or one half of it, summed over the modalities."""
         temperature, held = self.temperature.value(), _HELD.get()
@@ -407,12 +436,23 @@ class AnchorLoss(BaseLoss):
                 direction=self.direction,
                 present=_rows(present, target),
                 bounded=target.bounded,
+                **_related(samples, target),
             )
             if held is not None:
                 held.update(target.frozen)
             term = losses.sum()
             terms.append(term if target.weight == 1 else target.weight * term)
         return sum(terms[1:], terms[0])
+
+
+def _related(samples: Samples | None, target: Target) -> dict[str, Any]:
+    """Return what is known of the samples, for the members of a target."""
+    if samples is None:
+        return {}
+    sources = getattr(target, "sources", None)
+    if sources is None or samples.duplicates is None:
+        return {"samples": samples.of(target.members)}
+    return {"samples": samples.of(target.members), "duplicates": samples.duplicates[sources]}
 
 
 def _rows(mask: Tensor | None, target: Target) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from skcentrobind._ops import matmul
 from skcentrobind.losses._base import BaseLoss, Temperature, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
+from skcentrobind.losses._samples import Samples
 
 
 def gramian_volumes(
@@ -173,7 +174,12 @@ class GramianLoss(BaseLoss):
             raise ValueError(f"eps must be a positive number, got {self.eps!r}.")
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Sum both directions of the contrast over the modalities of the queries."""
         temperature = self.temperature.value()
@@ -187,6 +193,19 @@ class GramianLoss(BaseLoss):
                 allowed = usable[:, None] & usable & (counts[:, None] == counts)
             volumes = gramian_volumes(z[m], z_augmented[partners], present=rows, eps=self.eps)
             logits = -volumes / of_members(temperature, m)
+            # Both relations are symmetric, as the set of a sample is for its own query.
+            related = {} if samples is None else _related(samples, m)
             for turned in (logits, logits.T):
-                loss = loss + diagonal_cross_entropy(turned, allowed, self.label_smoothing)
+                smoothing = self.label_smoothing
+                loss = loss + diagonal_cross_entropy(turned, allowed, smoothing, **related)
         return loss
+
+
+def _related(samples: Samples, m: int) -> dict[str, Any]:
+    """Return the positives, what is left out, and the weights, for queries of modality m."""
+    excluded = samples.of([m]).excluded()
+    return {
+        "positives": samples.positives(),
+        "excluded": None if excluded is None else excluded[0],
+        "weight": samples.weight,
+    }

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skcentrobind._ops import matmul
+from skcentrobind.losses._related import RelatedInfoNCE, Relations
+from skcentrobind.losses._samples import Samples
 
 # While |logit| <= 40 * norm(anchor), with norm(anchor) <= 2, neither exp(logit) nor a sum of
 # up to 1e3 billion of them leaves float32's normal range [1e-38, 3e38]: exp(80) = 5.5e34.
@@ -25,7 +27,13 @@ _KEEP_SIZE = 2**22
 _SOFTMAX_OF = {"both": (True, True), "from_anchor": (False, True), "to_anchor": (True, False)}
 
 
-def info_nce(queries: Tensor, keys: Tensor, temperature: float | Tensor = 0.2) -> Tensor:
+def info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float | Tensor = 0.2,
+    *,
+    samples: Samples | None = None,
+) -> Tensor:
     r"""Compute the InfoNCE loss of queries, each with its own key among all keys.
 
     Parameters
@@ -36,6 +44,9 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float | Tensor = 0.2) -
         Row k is the positive of query k, all other rows are its negatives.
     temperature : float, default=0.2
         Divides the inner products.
+    samples : Samples, default=None
+        Groups, duplicates (those of a single modality) and weights; None means that all samples
+        are different and equally heavy.
 
     Returns
     -------
@@ -55,7 +66,16 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float | Tensor = 0.2) -
     True
     """
     logits = queries @ keys.T / temperature  # (batch, batch)
-    return (logits.logsumexp(dim=1) - logits.diagonal()).mean()
+    if samples is None:
+        return (logits.logsumexp(dim=1) - logits.diagonal()).mean()
+    positives, excluded = samples.positives(), samples.excluded()
+    of_positives = logits.diagonal()
+    if positives is not None:
+        of_positives = logits.masked_fill(~positives, -torch.inf).logsumexp(dim=1)
+    if excluded is not None:
+        logits = logits.masked_fill(excluded[0], -torch.inf)
+    per_row = logits.logsumexp(dim=1) - of_positives
+    return (per_row * samples.share(None, per_row)).sum()
 
 
 def anchor_info_nce(
@@ -67,6 +87,8 @@ def anchor_info_nce(
     present: Tensor | None = None,
     chunk_size: int | None = None,
     bounded: bool = False,
+    samples: Samples | None = None,
+    duplicates: Tensor | None = None,
 ) -> Tensor:
     r"""Compute InfoNCE between an anchor and every modality, all modalities at once.
 
@@ -109,6 +131,12 @@ def anchor_info_nce(
         unit vectors are. Exponentials are then taken without subtracting a maximum, unless
         1 / temperature exceeds 40, or might: a tensor on an accelerator is not read, which would
         stall it.
+    samples : Samples, default=None
+        Groups, duplicates and weights of the samples, see `Samples` for the loss that these
+        define; None means that all samples are different and equally heavy.
+    duplicates : Tensor of int64 of shape (n_modalities, batch), default=None
+        Further duplicates, as in `Samples`, of the anchors: those of the one modality that a
+        modality's anchors are made of.
 
     Returns
     -------
@@ -144,7 +172,19 @@ def anchor_info_nce(
     scale, moderate = _scale(temperature, embeddings)
     plain = bounded and moderate
     softmax_of = _SOFTMAX_OF[direction]
+    if samples is not None:
+        relations = _relations(samples, duplicates, embeddings, present)
+        return RelatedInfoNCE.apply(embeddings, anchor, scale, relations, softmax_of, chunk_size)
     return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, softmax_of, chunk_size, plain)
+
+
+def _relations(
+    samples: Samples, duplicates: Tensor | None, embeddings: Tensor, present: Tensor | None
+) -> Relations:
+    codes = [part for part in (samples.duplicates, duplicates) if part is not None]
+    share = samples.share(present, embeddings[..., 0])
+    are_positive = samples.same_group == "positive"
+    return Relations(samples.groups, are_positive, codes, share, present)
 
 
 def _scale(temperature: float | Tensor, embeddings: Tensor) -> tuple[float | Tensor, bool]:

@@ -1,12 +1,14 @@
 """The loss over all pairs of modalities, which needs no anchor."""
 
 from itertools import permutations
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skcentrobind.losses._base import BaseLoss
 from skcentrobind.losses._info_nce import anchor_info_nce
+from skcentrobind.losses._samples import Samples
 
 
 def pairwise_info_nce(
@@ -15,6 +17,7 @@ def pairwise_info_nce(
     temperature: float | Tensor = 0.2,
     *,
     present: Tensor | None = None,
+    samples: Samples | None = None,
 ) -> Tensor:
     r"""Compute the symmetric InfoNCE between every modality and each of the others.
 
@@ -39,6 +42,9 @@ def pairwise_info_nce(
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Which samples have which modality; None means that no modality is missing. A pair compares
         the samples that have both. Pairs with fewer than two of these take no part in the mean.
+    samples : Samples, default=None
+        Groups, duplicates and weights of the samples. Rows that are equal in either modality of a
+        pair are not negatives of each other.
 
     Returns
     -------
@@ -68,8 +74,13 @@ def pairwise_info_nce(
         temperature = temperature.to(embeddings)
         temperature = (temperature[own] * temperature[other]).sqrt()
     both = None if present is None else present[own] & present[other]
+    related: dict[str, Any] = {}
+    if samples is not None:
+        related["samples"] = samples.of(own)
+        if samples.duplicates is not None:
+            related["duplicates"] = samples.duplicates[other]
     losses = anchor_info_nce(
-        embeddings[own], partners[other], temperature, present=both, bounded=True
+        embeddings[own], partners[other], temperature, present=both, bounded=True, **related
     ).view(n_modalities, -1)
     if both is None:
         return losses.mean(dim=1)
@@ -108,8 +119,14 @@ class PairwiseLoss(BaseLoss):
     """
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Sum `pairwise_info_nce` over the modalities."""
         temperature = self.temperature.value()
-        return pairwise_info_nce(z, z_augmented, temperature, present=present).sum()
+        losses = pairwise_info_nce(z, z_augmented, temperature, present=present, samples=samples)
+        return losses.sum()

@@ -9,6 +9,7 @@ from skcentrobind._ops import principal_direction
 from skcentrobind.losses._base import BaseLoss, Temperature
 from skcentrobind.losses._candidates import mean_over
 from skcentrobind.losses._info_nce import anchor_info_nce
+from skcentrobind.losses._samples import Samples
 
 
 class PrincipalLoss(BaseLoss):
@@ -81,7 +82,12 @@ class PrincipalLoss(BaseLoss):
             )
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Add alignment within samples and contrast between samples."""
         counts = None if present is None else present.sum(dim=0)
@@ -92,28 +98,33 @@ class PrincipalLoss(BaseLoss):
                 vectors = vectors * present[:, :, None]
             direction, eigenvalues = principal_direction(vectors)
             directions.append(direction)
-            alignment += _alignment(eigenvalues, counts, self.alignment_temperature) / 2
+            terms = _alignment(eigenvalues, counts, self.alignment_temperature, samples)
+            alignment += terms / 2
         instances = anchor_info_nce(
             directions[0][None],
             directions[1],
             self.temperature.value(),
             present=None if present is None else present.any(dim=0)[None],
             bounded=True,
+            samples=None if samples is None else samples.merged(present),
         )
         return alignment + instances.sum() / 2
 
 
-def _alignment(eigenvalues: Tensor, counts: Tensor | None, temperature: float) -> Tensor:
+def _alignment(
+    eigenvalues: Tensor, counts: Tensor | None, temperature: float, samples: Samples | None
+) -> Tensor:
     """Compute the cross-entropy of a softmax over the singular values towards the largest."""
     n_modalities = eigenvalues.shape[1]
     # d sqrt(x) / dx is infinite at 0, where modalities agree or outnumber the components. With
     # eps, the derivative in the embeddings, |Z v| / sqrt(|Z v|^2 + eps), stays below 1.
     eps = 8 * torch.finfo(eigenvalues.dtype).eps
     logits = (eigenvalues.clamp(min=0) + eps).sqrt() / temperature  # (batch, n_modalities)
+    weight = None if samples is None else samples.weight
     if counts is None:
-        return (logits.logsumexp(dim=1) - logits[:, -1]).mean()
+        return mean_over(logits.logsumexp(dim=1) - logits[:, -1], None, weight)
     # Missing modalities add zeros, so what belongs to a sample is at the end.
     rank = torch.arange(n_modalities, 0, -1, device=counts.device)
     beyond = rank > counts.clamp(min=1)[:, None]
     per_sample = logits.masked_fill(beyond, -torch.inf).logsumexp(dim=1) - logits[:, -1]
-    return mean_over(per_sample, counts > 1)
+    return mean_over(per_sample, counts > 1, weight)

@@ -7,12 +7,15 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, compute
 from skcentrobind.losses._candidates import mean_over
+from skcentrobind.losses._samples import Samples
 from skcentrobind.losses._wrapped import WrappedLoss
 
 
-def alignment(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
+def alignment(
+    embeddings: Tensor, *, present: Tensor | None = None, samples: Samples | None = None
+) -> Tensor:
     r"""Compute the mean squared distance between the embeddings of a sample.
 
     Beside `GramianLoss` or `PrincipalLoss`, which do not depend on signs, it keeps modalities from
@@ -24,6 +27,8 @@ def alignment(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
         Unit-length rows.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Which samples have which modality; None means that no modality is missing.
+    samples : Samples, default=None
+        Of these only the weights matter.
 
     Returns
     -------
@@ -53,6 +58,11 @@ def alignment(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
         return 0.0 * embeddings.sum()
     left, right = torch.triu_indices(n_modalities, n_modalities, 1, device=embeddings.device)
     squares = (embeddings[left] - embeddings[right]).square().sum(dim=2)  # (n_pairs, batch)
+    weight = None if samples is None else samples.weight
+    if weight is not None:
+        both = None if present is None else present[left] & present[right]
+        share = Samples(weight=weight).share(both, squares)
+        return mean_over((squares * share).sum(dim=1), share.sum(dim=1) > 0)
     if present is None:
         return squares.mean()
     both = present[left] & present[right]
@@ -60,7 +70,13 @@ def alignment(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
     return mean_over((squares * both).sum(dim=1) / shared.clamp(min=1), shared > 0)
 
 
-def uniformity(embeddings: Tensor, t: float = 2.0, *, present: Tensor | None = None) -> Tensor:
+def uniformity(
+    embeddings: Tensor,
+    t: float = 2.0,
+    *,
+    present: Tensor | None = None,
+    samples: Samples | None = None,
+) -> Tensor:
     r"""Measure how evenly the embeddings of each modality cover the sphere; smaller is more even.
 
     Parameters
@@ -71,6 +87,8 @@ def uniformity(embeddings: Tensor, t: float = 2.0, *, present: Tensor | None = N
         Sharpness of the Gaussian potential.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Which samples have which modality; None means that no modality is missing.
+    samples : Samples, default=None
+        Samples of one group, and rows that are equal, do not repel each other.
 
     Returns
     -------
@@ -99,16 +117,25 @@ def uniformity(embeddings: Tensor, t: float = 2.0, *, present: Tensor | None = N
         present = torch.ones((n_modalities, batch), dtype=torch.bool, device=embeddings.device)
     both = present[:, :, None] & present[:, None]
     both = both & ~torch.eye(batch, dtype=torch.bool, device=embeddings.device)
-    n_pairs = both.sum(dim=(1, 2))  # each counted twice
+    if samples is not None:
+        both = both & ~_alike(samples, batch, embeddings.device)
+    n_pairs: Tensor = both.sum(dim=(1, 2))  # each counted twice
     # |u - v|^2 = 2 - 2 u.v on the sphere
     logits = 2 * t * (embeddings @ embeddings.transpose(1, 2) - 1)
+    if samples is not None and samples.weight is not None:
+        row_weight = samples.weight.to(logits)
+        logits = logits + row_weight.log()[:, None]
+        n_pairs = (both.sum(dim=2) * row_weight).sum(dim=1)
     # Where there are no pairs, a finite number keeps the gradient 0.
     logits = logits.masked_fill(~both, torch.finfo(logits.dtype).min / 4)
-    values = logits.flatten(1).logsumexp(dim=1) - n_pairs.clamp(min=1).to(logits.dtype).log()
+    total = torch.where(n_pairs > 0, n_pairs, 1).to(logits.dtype)
+    values = logits.flatten(1).logsumexp(dim=1) - total.log()
     return mean_over(torch.where(n_pairs > 0, values, 0.0), n_pairs > 0)
 
 
-def geometric_consistency(embeddings: Tensor, *, present: Tensor | None = None) -> Tensor:
+def geometric_consistency(
+    embeddings: Tensor, *, present: Tensor | None = None, samples: Samples | None = None
+) -> Tensor:
     r"""Measure how far the similarities between samples differ between modalities.
 
     Of every pair of modalities l and m, with N samples that have both, it is
@@ -125,6 +152,8 @@ def geometric_consistency(embeddings: Tensor, *, present: Tensor | None = None) 
         Unit-length rows.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Which samples have which modality; None means that no modality is missing.
+    samples : Samples, default=None
+        Of these only the weights matter, those of the samples j.
 
     Returns
     -------
@@ -149,6 +178,8 @@ def geometric_consistency(embeddings: Tensor, *, present: Tensor | None = None) 
     pairs = list(combinations(embeddings, 2))
     if not pairs:
         return 0.0 * embeddings.sum()
+    if samples is not None and samples.weight is not None:
+        return _weighted_inconsistency(embeddings, present, samples)
     if present is None:
         sums = [_inconsistency(left, right) for left, right in pairs]
         return torch.stack(sums).mean() / embeddings.shape[1]
@@ -161,12 +192,48 @@ def geometric_consistency(embeddings: Tensor, *, present: Tensor | None = None) 
     return mean_over(torch.stack(sums) / shared.clamp(min=1), shared > 1)
 
 
-def _inconsistency(left: Tensor, right: Tensor) -> Tensor:
-    """Sum both squared differences over j and k, for rows (batch, n_components)."""
+def _weighted_inconsistency(embeddings: Tensor, present: Tensor | None, samples: Samples) -> Tensor:
+    """Weight the terms of sample j; the sums over k stay as they are."""
+    values, takes_part = [], []
+    for left, right in combinations(range(len(embeddings)), 2):
+        rows = None if present is None else present[left] & present[right]
+        u, v = embeddings[left], embeddings[right]
+        if rows is not None:
+            u, v = u * rows[:, None], v * rows[:, None]
+        share = samples.share(rows, u[:, 0])
+        values.append(_inconsistency(u, v, share))
+        takes_part.append(share.new_tensor(len(u)) if rows is None else rows.sum().to(share))
+    return mean_over(torch.stack(values), torch.stack(takes_part) > 1)
+
+
+def _alike(samples: Samples, batch: int, device: torch.device) -> Tensor:
+    """Return which samples are of one group, or have equal rows, (n_modalities or 1, b, b)."""
+    alike = torch.zeros((1, batch, batch), dtype=torch.bool, device=device)
+    if samples.groups is not None:
+        alike = alike | (samples.groups[:, None] == samples.groups)
+    if samples.duplicates is not None:
+        codes = samples.duplicates
+        alike = alike | ((codes[:, :, None] == codes[:, None]) & (codes >= 0)[:, :, None])
+    return alike
+
+
+def _inconsistency(left: Tensor, right: Tensor, share: Tensor | None = None) -> Tensor:
+    """Sum both squared differences over j and k, for rows (batch, n_components).
+
+    The share (batch,) is a factor of the terms of j, 1 if None.
+    """
     # With C = Z_l' Z_m, S_l = Z_l' Z_l and S_m = Z_m' Z_m, squared norms of (batch, batch) matrices
     # are |Z_l Z_m'|^2 = <S_l, S_m>, |Z_l Z_l'|^2 = |S_l|^2 and <Z_l Z_l', Z_m Z_m'> = |C|^2;
     # <Z_l Z_m', (Z_l Z_m')'> = <C, C'>.
     cross, own_left, own_right = left.T @ right, left.T @ left, right.T @ right
+    if share is not None:
+        # The sum over j is weighted: there Z becomes W Z in one of the two factors.
+        u, v = left * share[:, None], right * share[:, None]
+        cross_j, left_j, right_j = left.T @ v, left.T @ u, right.T @ v
+        crossed = (left_j * own_right).sum() + (own_left * right_j).sum()
+        crossed = crossed - 2 * (cross_j * cross.T).sum()
+        within = (left_j * own_left).sum() + (right_j * own_right).sum()
+        return crossed + within - 2 * (cross_j * cross).sum()
     crossed = 2 * (own_left * own_right).sum() - 2 * (cross * cross.T).sum()
     within = own_left.square().sum() + own_right.square().sum() - 2 * cross.square().sum()
     return crossed + within
@@ -223,10 +290,15 @@ class RegularizedLoss(WrappedLoss):
         super().prepare(names)
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Add the weighted terms to the inner loss."""
-        total = self.loss(z, z_augmented, present, generator)
+        total = compute(self.loss, z, z_augmented, present, generator, samples)
         for name, weight in self.weights.items():
-            total = total + weight * REGULARIZERS[name](z, present=present)
+            total = total + weight * REGULARIZERS[name](z, present=present, samples=samples)
         return total

@@ -6,12 +6,19 @@ import torch
 from torch import Tensor
 
 from skcentrobind._ops import unit_rows
-from skcentrobind.losses._base import BaseLoss
+from skcentrobind.losses._base import BaseLoss, compute
 from skcentrobind.losses._candidates import mean_over
+from skcentrobind.losses._samples import Samples
 from skcentrobind.losses._wrapped import WrappedLoss
 
 
-def separation(shared: Tensor, specific: Tensor, *, present: Tensor | None = None) -> Tensor:
+def separation(
+    shared: Tensor,
+    specific: Tensor,
+    *,
+    present: Tensor | None = None,
+    samples: Samples | None = None,
+) -> Tensor:
     r"""Measure the overlap of two heads of the same modality by their RV coefficient.
 
     Parameters
@@ -22,6 +29,8 @@ def separation(shared: Tensor, specific: Tensor, *, present: Tensor | None = Non
         Embeddings of the head that is bound to none.
     present : Tensor of bool of shape (n_modalities, batch), default=None
         Which samples have which modality; None means that no modality is missing.
+    samples : Samples, default=None
+        Of these only the weights matter, for means and covariances.
 
     Returns
     -------
@@ -55,7 +64,14 @@ def separation(shared: Tensor, specific: Tensor, *, present: Tensor | None = Non
     n_rows = torch.full(shared.shape[:1], shared.shape[1], device=shared.device)
     if present is not None:
         n_rows = present.sum(dim=1)
-    u, v = _centred(shared, present, n_rows), _centred(specific, present, n_rows)
+    if samples is None or samples.weight is None:
+        u, v = _centred(shared, present, n_rows), _centred(specific, present, n_rows)
+    else:
+        share = samples.share(present, shared[..., 0])[..., None]
+        # With rows times the root of their share, sums of squares are weighted covariances.
+        u, v = (
+            (h - (h * share).sum(dim=1, keepdim=True)) * share.sqrt() for h in (shared, specific)
+        )
     cross, own_u, own_v = (
         (left.transpose(1, 2) @ right).square().sum(dim=(1, 2))  # (n_modalities,)
         for left, right in ((u, v), (u, u), (v, v))
@@ -124,14 +140,20 @@ class SeparatedLoss(WrappedLoss):
         return unit_rows(z[..., : self.n_components])
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Add both losses and the weighted overlap of the clean rows."""
         # The heads of rows of unit length are shorter; rows of zeros, which are missing, stay.
         u, u_augmented = self.shared(z), self.shared(z_augmented)
         v, v_augmented = (unit_rows(h[..., self.n_components :]) for h in (z, z_augmented))
-        total = self.loss(u, u_augmented, present, generator)
-        total = total + self.specific(v, v_augmented, present, generator)
+        total = compute(self.loss, u, u_augmented, present, generator, samples)
+        total = total + compute(self.specific, v, v_augmented, present, generator, samples)
         if self.weight:
-            total = total + self.weight * separation(u, v, present=present)
+            overlap = separation(u, v, present=present, samples=samples)
+            total = total + self.weight * overlap
         return total

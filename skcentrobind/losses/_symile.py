@@ -1,12 +1,14 @@
 """Symile: a multilinear inner product for what no pair of modalities shows."""
 
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skcentrobind.losses._base import BaseLoss, of_members
 from skcentrobind.losses._candidates import diagonal_cross_entropy, partners_of
+from skcentrobind.losses._samples import Samples
 
 
 class SymileLoss(BaseLoss):
@@ -55,7 +57,12 @@ class SymileLoss(BaseLoss):
     """
 
     def forward(
-        self, z: Tensor, z_augmented: Tensor, present: Tensor | None, generator: torch.Generator
+        self,
+        z: Tensor,
+        z_augmented: Tensor,
+        present: Tensor | None,
+        generator: torch.Generator,
+        samples: Samples | None = None,
     ) -> Tensor:
         """Sum the cross-entropy of the queries over the modalities."""
         n_modalities, batch, width = z.shape
@@ -75,7 +82,12 @@ class SymileLoss(BaseLoss):
             allowed = None
             if present is not None:
                 allowed = _allowed(present[m], present[partners], order[rest])
-            loss = loss + diagonal_cross_entropy(logits / of_members(temperature, m), allowed)
+            related = {}
+            if samples is not None:
+                has = None if present is None else present[partners]
+                related = _related(samples, m, order[rest], has)
+            logits = logits / of_members(temperature, m)
+            loss = loss + diagonal_cross_entropy(logits, allowed, **related)
         return loss
 
 
@@ -108,3 +120,29 @@ def _allowed(queries: Tensor, mask: Tensor, order: Tensor) -> Tensor:
     own = torch.where(mask, batch, -1)[:, :, None]
     same = (own == torch.where(mask, sources, -1)[:, None]).all(dim=0)
     return allowed & (~same | torch.eye(len(queries), dtype=torch.bool, device=queries.device))
+
+
+def _related(samples: Samples, m: int, order: Tensor, mask: Tensor | None) -> dict[str, Any]:
+    """Return the positives, what is left out, and the weights, for queries of modality m.
+
+    A candidate is one or the other if all of its rows are of samples that are so.
+    """
+    n_samples = order.shape[1]
+    batch = torch.arange(n_samples, device=order.device)
+    sources = torch.cat([batch[None], order])  # (n_partners, batch), samples of the rows
+
+    def of_candidates(related: Tensor) -> Tensor:
+        parts = related[:, sources].transpose(0, 1)  # (n_partners, batch, batch)
+        return (parts if mask is None else parts | ~mask[:, None]).all(dim=0)
+
+    positives = samples.positives()
+    own = torch.eye(n_samples, dtype=torch.bool, device=order.device)
+    excluded = samples.of([m]).excluded()
+    if excluded is not None:
+        some = excluded[0] | (own if positives is None else positives)
+        excluded = of_candidates(some) & ~own
+    if positives is not None:
+        # On the diagonal is the sample itself, whatever the order of the others is.
+        positives = of_candidates(positives) | own
+        excluded = None if excluded is None else excluded & ~positives
+    return {"positives": positives, "excluded": excluded, "weight": samples.weight}
