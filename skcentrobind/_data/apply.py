@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
 from skcentrobind._data.items import check_array, is_frame, is_raw, missing_rows
-from skcentrobind._data.modalities import find_missing
+from skcentrobind._data.statistics import find_missing
 
 
 def is_word(transformer, word):

@@ -21,6 +21,8 @@ from skcentrobind._data.items import is_frame, is_opaque
 from skcentrobind._data.labels import row_labels
 from skcentrobind._data.modalities import Modalities, default_names, from_checked
 from skcentrobind._data.omics import USE_ANNDATA, is_anndata, is_mudata
+from skcentrobind._data.per_sample import PerSample
+from skcentrobind._data.tables import NO_MODALITY, read_columns
 from skcentrobind._names import did_you_mean, is_integer
 
 
@@ -62,7 +64,7 @@ class Parts(NamedTuple):
         modalities = Modalities(self.items, self.names)
         if self.index is None:
             return modalities
-        return from_checked(modalities.arrays, modalities.names, self.index)
+        return from_checked(modalities.arrays, modalities.names, PerSample(self.index))
 
 
 class Reading(NamedTuple):
@@ -133,13 +135,13 @@ def _read_deep_frame(X: Any, reading: Reading) -> Parts:
     """Cut a DataFrame with two-level columns; raw modalities stay DataFrames."""
     _refuse_cut(X, reading)
     if reading.is_raw:
-        top = X.columns.get_level_values(0)
-        frames = {name: X.loc[:, top == name].droplevel(0, axis=1) for name in top.unique()}
-        return _read_collection(frames, reading)
+        frames, own = read_columns(X)
+        return _read_modalities(Modalities(frames, ignore_index=True, **own), reading)
     modalities = Modalities.from_frame(X)
     blocks: dict[Any, list[str]] = {}
     for name, column in X.columns:
         blocks.setdefault(name, []).append(str(column))
+    blocks.pop(NO_MODALITY, None)
     for name, own in blocks.items():
         _refuse_duplicates(own, f"Modality '{name}'")
     # A column of vectors is stacked, and its name is not that of a feature.

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.model_selection import GroupShuffleSplit
 
 
 def count_shared(present: np.ndarray) -> np.ndarray:
@@ -56,7 +57,11 @@ def warn_of_unbound(
 
 
 def split_rows(
-    present: np.ndarray, names: Sequence[str], validation_fraction: float, seed: int
+    present: np.ndarray,
+    names: Sequence[str],
+    validation_fraction: float,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split rows into training and hold-out, with enough rows in each.
 
@@ -70,6 +75,8 @@ def split_rows(
         Fraction of the rows to hold out, but at least two rows.
     seed : int
         Seed of the split.
+    groups : ndarray of int of shape (n_samples,), default=None
+        Samples with equal numbers stay together; the fraction is then one of the groups.
 
     Returns
     -------
@@ -77,9 +84,8 @@ def split_rows(
         Positions of the rows.
     """
     n_samples, n_modalities = present.shape
-    n_valid = max(2, round(n_samples * validation_fraction))
-    order = np.random.RandomState(seed).permutation(n_samples)
-    train, valid = np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    train, valid = _split(n_samples, validation_fraction, seed, groups)
+    n_valid = len(valid)
     fault = None
     if len(train) < 2:
         fault = "fewer than 2 are left to learn from; give more samples"
@@ -94,6 +100,27 @@ def split_rows(
             f"{n_valid} of {n_samples} samples, and {fault} or set early_stopping=False."
         )
     return train, valid
+
+
+def _split(
+    n_samples: int, validation_fraction: float, seed: int, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if groups is None:
+        n_valid = max(2, round(n_samples * validation_fraction))
+        order = np.random.RandomState(seed).permutation(n_samples)
+        return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    n_groups = len(np.unique(groups))
+    # At least two groups, so that a query has a wrong candidate.
+    n_valid = max(2, round(n_groups * validation_fraction))
+    if n_valid >= n_groups:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={validation_fraction} holds out "
+            f"{n_valid} of {n_groups} groups, and none is left to learn from; give more groups or "
+            "set early_stopping=False."
+        )
+    split = GroupShuffleSplit(n_splits=1, test_size=n_valid, random_state=seed)
+    train, valid = next(split.split(groups, groups=groups))
+    return np.sort(train), np.sort(valid)
 
 
 def _has_shared_pair(present: np.ndarray) -> bool:

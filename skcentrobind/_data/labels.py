@@ -87,6 +87,36 @@ def common_index(items: Sequence[Any], names: Sequence[str]) -> Any:
     return distinct[0][1] if len(distinct) == 1 else None
 
 
+def check_same_rows(index: Any, values: Any, what: str) -> None:
+    """Refuse values, one per sample, whose row labels are those of the samples in another order.
+
+    Parameters
+    ----------
+    index : Index of length n_samples or None
+        Row labels of the samples.
+    values : object
+        A Series, or anything else without labels.
+    what : str
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the labels differ, but some are shared.
+    """
+    labels = row_labels(values)
+    if labels is None or index is None or _are_equal(index, labels):
+        return
+    one, two = _comparable(index, labels)
+    if _is_default(index) or _is_default(labels) or not one.isin(two).any():
+        return
+    raise ValueError(
+        f"{what} has row labels of the samples, but not in their order, for example "
+        f"{labels[0]!r} in row 0, where the sample is {index[0]!r}. Use {what}.loc[X.index], or "
+        f"{what}.to_numpy() if positions count."
+    )
+
+
 def _refuse_transposed(items: Sequence[Any], names: Sequence[str]) -> None:
     """Refuse DataArrays of which one has the samples first and another has them later."""
     dims = {name: item.dims for name, item in zip(names, items, strict=True) if _has_dims(item)}

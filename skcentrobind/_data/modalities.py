@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -21,13 +20,12 @@ from skcentrobind._data.items import (
 )
 from skcentrobind._data.labels import align_rows, common_index, labels_of, row_labels
 from skcentrobind._data.omics import read_anndata, read_mudata, refuse_container
-from skcentrobind._data.tables import html_table, join_columns, split_columns
+from skcentrobind._data.per_sample import PerSample, read_groups, read_weights
+from skcentrobind._data.statistics import find_missing
+from skcentrobind._data.tables import html_table, join_columns, read_columns
 from skcentrobind._names import did_you_mean, distinct_names
 
 __all__ = ["Modalities"]
-
-# Entries that `present` reads at a time, so that a memory map is never in memory as a whole.
-_CHUNK = 2**18
 
 
 class Modalities:
@@ -50,6 +48,11 @@ class Modalities:
         Names, converted with `str` if need be; ``"modality0"``, ``"modality1"``, ... if None.
     ignore_index : bool, default=False
         Whether to match rows by position only, without comparing the row labels of DataFrames.
+    groups : array-like of shape (n_samples,), default=None
+        Which samples show the same thing: captions of one picture, visits of one patient. Equal
+        labels mean the same group; a sample without a label (None, NaN) has a group of its own.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples in losses and scores, at least 0; with 0, a sample is left out.
 
     Attributes
     ----------
@@ -59,6 +62,10 @@ class Modalities:
         The items, in the order of `names`.
     index : pandas.Index of length n_samples or None
         Row labels that all labelled items share; None if there are none, or they differ.
+    groups : ndarray of shape (n_samples,) or None
+        Labels of the groups, kept by slices, splits, pickles and DataFrames.
+    sample_weight : ndarray of float64 of shape (n_samples,) or None
+        The weights, kept likewise.
 
     Raises
     ------
@@ -67,7 +74,8 @@ class Modalities:
     ValueError
         If lengths differ, an item is None, empty, complex or 1-D numbers, or names do not fit; if
         DataFrames have the same row labels in another order, or share only some of them. Equal or
-        disjoint labels pass, and so do the labels 0, 1, ..., n - 1 beside any other.
+        disjoint labels pass, and so do the labels 0, 1, ..., n - 1 beside any other. If `groups` or
+        `sample_weight` do not have one value per sample, or have the row labels in another order.
 
     See Also
     --------
@@ -84,13 +92,13 @@ class Modalities:
     (6, 3)
     """
 
-    __slots__ = ("arrays", "index", "names")
+    __slots__ = ("arrays", "names", "per_sample")
     arrays: tuple
     names: tuple[str, ...]
-    index: Any
+    per_sample: PerSample
     ndim = 2
 
-    def __init__(self, arrays, names=None, *, ignore_index=False):
+    def __init__(self, arrays, names=None, *, ignore_index=False, groups=None, sample_weight=None):
         given = arrays
         arrays, names = _unpack(given, names)
         names = check_names(names, len(arrays))
@@ -98,12 +106,18 @@ class Modalities:
         items = tuple(a if _is_plain(a) else check_array(a, name) for a, name in pairs)
         if len({item.shape[0] for item in items}) > 1:
             raise_lengths(items, arrays, names)
-        index = None
-        if isinstance(given, Modalities):
-            index = given.index
-        elif not ignore_index and not all(isinstance(array, np.ndarray) for array in arrays):
+        known = given.per_sample if isinstance(given, Modalities) else PerSample()
+        index = known.index
+        if ignore_index:
+            index = None
+        elif not isinstance(given, Modalities) and not all(map(_is_array, arrays)):
             index = common_index(arrays, names)
-        _fill(self, items, names, None if ignore_index else index)
+        n_samples = items[0].shape[0]
+        groups = known.groups if groups is None else read_groups(groups, n_samples, index)
+        weight = known.sample_weight
+        if sample_weight is not None:
+            weight = read_weights(sample_weight, n_samples, index)
+        _fill(self, items, names, PerSample(index, groups, weight))
 
     @classmethod
     def align(cls, items, how="inner"):
@@ -206,13 +220,13 @@ class Modalities:
             If it has no such array.
         """
         X = cls(read_anndata(adata, keys), ignore_index=True)
-        return from_checked(X.arrays, X.names, row_labels(adata))
+        return from_checked(X.arrays, X.names, PerSample(row_labels(adata)))
 
     @classmethod
     def _align(cls, arrays, names, labels, how):
         index, positions = align_rows(labels, names, how)
         pairs = zip(arrays, positions, names, strict=True)
-        return from_checked([take_rows(*pair, index) for pair in pairs], names, index)
+        return from_checked([take_rows(*pair, index) for pair in pairs], names, PerSample(index))
 
     @classmethod
     def from_frame(cls, df):
@@ -227,7 +241,8 @@ class Modalities:
         -------
         Modalities
             One 2-D numpy array per modality, in order of first appearance; a modality with text or
-            categories stays a DataFrame.
+            categories stays a DataFrame. The columns ("", "groups") and ("", "sample_weight"), if
+            there are any, are no modality.
 
         Raises
         ------
@@ -240,10 +255,10 @@ class Modalities:
                 'Use pd.concat({"image": df1, "text": df2}, axis=1), or cut flat columns yourself: '
                 'Modalities({"image": df[image_columns], ...}).'
             )
-        blocks = split_columns(df)
-        X = cls(list(blocks.values()), list(blocks), ignore_index=True)
+        blocks, own = read_columns(df)
+        X = cls(list(blocks.values()), list(blocks), ignore_index=True, **own)
         arrays = [to_numpy(a) if is_frame(a) and not is_raw(a) else a for a in X.arrays]
-        return from_checked(arrays, X.names, df.index)
+        return from_checked(arrays, X.names, X.per_sample._replace(index=df.index))
 
     def to_frame(self, index=None):
         """Put the modalities side by side in a DataFrame with two-level columns.
@@ -256,7 +271,8 @@ class Modalities:
         Returns
         -------
         DataFrame of shape (n_samples, n_features_total)
-            Features have the numbers ``0, 1, ...``, or the column names of a DataFrame item.
+            Features have the numbers ``0, 1, ...``, or the column names of a DataFrame item. Groups
+            and weights are the last columns, ("", "groups") and ("", "sample_weight").
 
         Raises
         ------
@@ -264,7 +280,23 @@ class Modalities:
             If an item is sparse, has more than 2 dimensions or has two-level columns itself.
         """
         labels = self.index if index is None else index
-        return join_columns(dict(self.items()), range(len(self)) if labels is None else labels)
+        index = range(len(self)) if labels is None else labels
+        return join_columns(dict(self.items()), index, self.per_sample)
+
+    @property
+    def index(self):
+        """Row labels of the samples, None if they have none."""
+        return self.per_sample.index
+
+    @property
+    def groups(self):
+        """Labels of the groups, ndarray of shape (n_samples,) or None."""
+        return self.per_sample.groups
+
+    @property
+    def sample_weight(self):
+        """Weights of the samples, ndarray of float64 of shape (n_samples,) or None."""
+        return self.per_sample.sample_weight
 
     @property
     def n_modalities(self):
@@ -318,10 +350,10 @@ class Modalities:
         if getattr(rows, "ndim", 0) == 1 and rows.size and isinstance(rows[0], str):
             columns = [self._position(name) for name in key]
             names = check_names([self.names[i] for i in columns], len(columns))
-            return from_checked([self.arrays[i] for i in columns], names, self.index)
+            return from_checked([self.arrays[i] for i in columns], names, self.per_sample)
         rows = check_rows(rows, len(self))
         taken = [x.iloc[rows] if is_frame(x) else x[rows] for x in self.arrays]
-        return from_checked(taken, self.names, None if self.index is None else self.index[rows])
+        return from_checked(taken, self.names, self.per_sample.take(rows))
 
     def __contains__(self, name):
         """Return whether a modality has this name."""
@@ -347,11 +379,10 @@ class Modalities:
             features, _, kind = describe(item)
             kind = "" if kind == "dense" else f", {kind}"
             parts.append(f"{name} ({features}{kind})")
-        unit = "sample" if len(self) == 1 else "samples"
-        return f"Modalities({len(self)} {unit}: {', '.join(parts)})"
+        return f"Modalities({self.per_sample.describe(len(self))}: {', '.join(parts)})"
 
     def _repr_html_(self):
-        return html_table(len(self), self.items())
+        return html_table(self.per_sample.describe(len(self)), self.items())
 
     def __setattr__(self, name, value):
         """Refuse to change: other objects rely on the checks of the constructor."""
@@ -365,17 +396,18 @@ class Modalities:
         setattr(self, name, None)
 
     def __getstate__(self):
-        """Return items, names and row labels."""
+        """Return items, names, row labels, groups and weights."""
         # Frames hold the labels already, and pandas copies an index that it returns.
         in_frames = self.index is not None and any(map(is_frame, self.arrays))
-        return self.arrays, self.names, True if in_frames else self.index
+        index = True if in_frames else self.index
+        return self.arrays, self.names, index, self.groups, self.sample_weight
 
     def __setstate__(self, state):
-        """Fill in items, names and, unless the pickle is older, row labels."""
-        arrays, names, index = (*state, None)[:3]
+        """Fill in the state; older pickles have no row labels, groups or weights."""
+        arrays, names, index, groups, weight = (*state, None, None, None)[:5]
         if index is True:
             index = next(item.index for item in arrays if is_frame(item))
-        _fill(self, arrays, names, index)
+        _fill(self, arrays, names, PerSample(index, groups, weight))
 
     def _position(self, name):
         if name in self:
@@ -385,7 +417,7 @@ class Modalities:
         raise KeyError(f"No modality named {name!r}, expected one of {list(self.names)}.{hint}")
 
 
-def from_checked(arrays, names, index=None):
+def from_checked(arrays, names, per_sample=None):
     """Make a container of items that have passed all checks before.
 
     Repeating the checks would cost more than a small batch.
@@ -396,20 +428,20 @@ def from_checked(arrays, names, index=None):
         The items.
     names : sequence of str
         Their names.
-    index : Index of length n_samples, default=None
-        Row labels.
+    per_sample : PerSample, default=None
+        Row labels, groups and weights; None for none.
 
     Returns
     -------
     Modalities
     """
-    return _fill(object.__new__(Modalities), tuple(arrays), tuple(names), index)
+    return _fill(object.__new__(Modalities), tuple(arrays), tuple(names), per_sample or PerSample())
 
 
-def _fill(container, arrays, names, index=None):
+def _fill(container, arrays, names, per_sample):
     object.__setattr__(container, "arrays", arrays)
     object.__setattr__(container, "names", names)
-    object.__setattr__(container, "index", index)
+    object.__setattr__(container, "per_sample", per_sample)
     return container
 
 
@@ -453,34 +485,11 @@ def check_names(names, n_modalities):
     return distinct_names(names, n_modalities)
 
 
+def _is_array(array):
+    return isinstance(array, np.ndarray)
+
+
 def _is_plain(array):
     """Return whether an array of numbers needs no conversion and has no fault."""
     is_numeric = type(array) is np.ndarray and array.dtype.kind in "fiub"
     return is_numeric and array.ndim > 1 and array.size > 0
-
-
-def find_missing(item):
-    """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
-    missing = np.zeros(item.shape[0], dtype=bool)
-    has_columns = not isinstance(item, np.ndarray) and is_frame(item)
-    if not has_columns and item.dtype.kind in "OmM":
-        import pandas as pd
-
-        # It treats an object that is itself an array as one value.
-        return pd.isna(item).reshape(len(item), -1).all(axis=1)
-    if not has_columns and item.dtype.kind != "f":
-        return missing
-    if sparse.issparse(item):
-        nan_at = np.flatnonzero(np.isnan(item.data[: item.indptr[-1]]))
-        row_of = np.searchsorted(item.indptr, nan_at, side="right") - 1
-        n_nan = np.bincount(row_of, minlength=len(missing))
-        return (n_nan > 0) & (n_nan == np.diff(item.indptr))
-    # Only a row that begins with NaN can be all NaN, so most data is never read.
-    first = item.iloc[:, 0] if has_columns else item[(slice(None), *[0] * (item.ndim - 1))]
-    candidates = np.flatnonzero(first.isna() if has_columns else np.isnan(first))
-    step = max(1, _CHUNK // math.prod(item.shape[1:]))
-    for start in range(0, len(candidates), step):
-        rows = candidates[start : start + step]
-        is_nan = item.iloc[rows].isna().to_numpy() if has_columns else np.isnan(item[rows])
-        missing[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
-    return missing

@@ -173,7 +173,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         tasks = [(chosen[name], name, item, y, routed(name)) for name, item in kept]
         done = Parallel(n_jobs=self.n_jobs)(delayed(fit_transform_present)(*task) for task in tasks)
         fitted = {name: done[m][0] for m, (name, _) in enumerate(kept)}
-        Z = _gather({name: done[m][1] for m, (name, _) in enumerate(kept)}, X.index)
+        Z = _gather({name: done[m][1] for m, (name, _) in enumerate(kept)}, X.per_sample)
         # The form of the output if a modality is missing in all samples of a transform.
         self._outputs = {name: item[:1] for name, item in Z.items()}
         self._schema = schema
@@ -208,7 +208,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
             )
             for transformer, name in kept
         )
-        return _gather({name: z for (_, name), z in zip(kept, done, strict=True)}, X.index)
+        return _gather({name: z for (_, name), z in zip(kept, done, strict=True)}, X.per_sample)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the output features.
@@ -375,7 +375,7 @@ class PerModality(SchemaAttributes, TransformerMixin, _BaseComposition, auto_wra
         return chosen
 
 
-def _gather(arrays, index):
-    """Return what the transformers returned, with the row labels of what they were given."""
+def _gather(arrays, per_sample):
+    """Return what the transformers returned, with the labels of the samples they were given."""
     Z = Modalities(arrays, ignore_index=True)
-    return from_checked(Z.arrays, Z.names, index)
+    return from_checked(Z.arrays, Z.names, per_sample)

@@ -20,7 +20,8 @@ from skcentrobind._data.forms import (
     plain_tensor,
 )
 from skcentrobind._data.items import check_numeric, is_frame, missing_rows
-from skcentrobind._data.modalities import Modalities, find_missing, from_checked
+from skcentrobind._data.modalities import Modalities, from_checked
+from skcentrobind._data.statistics import find_missing
 from skcentrobind._names import did_you_mean, position_of
 
 # Values that are searched for NaN and infinity at a time.
@@ -325,7 +326,7 @@ def checked(
             f"row {empty[0]}; drop these rows: X[X.present.any(axis=1)]."
         )
     if any(new is not old for new, old in zip(arrays, modalities.arrays, strict=True)):
-        modalities = from_checked(arrays, schema.names, modalities.index)
+        modalities = from_checked(arrays, schema.names, modalities.per_sample)
     return modalities, present
 
 

@@ -1,4 +1,4 @@
-"""Statistics that fit computes in closed form: scales, whitening, canonical correlations.
+"""Statistics in closed form: missing rows, scales, whitening, canonical correlations.
 
 Arrays are standardised in float64, a few rows at a time, and then converted to float32: large
 offsets (time stamps, say) lose no precision, and no whole array is copied in float64.
@@ -14,6 +14,7 @@ from scipy import linalg, sparse
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from skcentrobind._data.items import is_frame
 from skcentrobind._data.robust import RobustScaler, SparseRobustScaler, warn_of_outliers
 
 # The length of an embedding is a root of squares, which must not leave float32 either.
@@ -24,6 +25,37 @@ _CHUNK_VALUES = 2**19
 
 # The covariance of this many features takes 800 MB.
 _MAX_WIDTH = 10_000
+
+
+# Values that are read at a time to find missing rows, so that no memory map is read as a whole.
+_CHUNK = 2**18
+
+
+def find_missing(item):
+    """Return which rows are missing, all NaN or None, as a bool array of shape (n_samples,)."""
+    missing = np.zeros(item.shape[0], dtype=bool)
+    has_columns = not isinstance(item, np.ndarray) and is_frame(item)
+    if not has_columns and item.dtype.kind in "OmM":
+        import pandas as pd
+
+        # It treats an object that is itself an array as one value.
+        return pd.isna(item).reshape(len(item), -1).all(axis=1)
+    if not has_columns and item.dtype.kind != "f":
+        return missing
+    if sparse.issparse(item):
+        nan_at = np.flatnonzero(np.isnan(item.data[: item.indptr[-1]]))
+        row_of = np.searchsorted(item.indptr, nan_at, side="right") - 1
+        n_nan = np.bincount(row_of, minlength=len(missing))
+        return (n_nan > 0) & (n_nan == np.diff(item.indptr))
+    # Only a row that begins with NaN can be all NaN, so most data is never read.
+    first = item.iloc[:, 0] if has_columns else item[(slice(None), *[0] * (item.ndim - 1))]
+    candidates = np.flatnonzero(first.isna() if has_columns else np.isnan(first))
+    step = max(1, _CHUNK // math.prod(item.shape[1:]))
+    for start in range(0, len(candidates), step):
+        rows = candidates[start : start + step]
+        is_nan = item.iloc[rows].isna().to_numpy() if has_columns else np.isnan(item[rows])
+        missing[rows] = is_nan.reshape(len(rows), -1).all(axis=1)
+    return missing
 
 
 def row_chunks(n_samples, width):

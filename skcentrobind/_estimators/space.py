@@ -157,7 +157,7 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         checked_X, present = self._read(X)
         blocks = self._encode(checked_X, present, heads=heads)
         blocks[~present.T] = np.nan
-        return from_checked(blocks, self._schema.names, checked_X.index)
+        return from_checked(blocks, self._schema.names, checked_X.per_sample)
 
     def _encode(self, X, present, rows=slice(None), heads=("shared",)):
         """Return embeddings of some samples in all modalities, zero where missing."""

@@ -13,8 +13,9 @@ from scipy import sparse
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.frames import to_numpy
 from skcentrobind._data.items import is_frame, is_raw
-from skcentrobind._data.modalities import find_missing
+from skcentrobind._data.per_sample import group_codes
 from skcentrobind._data.robust import feature_blocks, robust_scores, shares_of_rows
+from skcentrobind._data.statistics import find_missing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,7 +38,7 @@ def describe(X: Any, *, modalities: Any = None) -> DataFrame:
 
     Returns
     -------
-    table : DataFrame of shape (n_modalities, 12)
+    table : DataFrame of shape (n_modalities, 12), or (n_modalities, 13) with groups
         One row per modality. NaN where text, categories and other objects have no such number.
 
         ``samples`` and ``features``: number of rows and columns.
@@ -57,6 +58,8 @@ def describe(X: Any, *, modalities: Any = None) -> DataFrame:
 
         ``max_share`` and ``max_share_row``: largest share of the variance of all standardised
         features in one row, 1 / samples if all are alike, and that row.
+
+        ``groups``: number of groups among the rows that are not missing, if X has groups.
 
         ``dtype``: type of the values.
 
@@ -84,7 +87,12 @@ def describe(X: Any, *, modalities: Any = None) -> DataFrame:
     import pandas as pd
 
     parts = read(X, Reading("describe", cut=modalities, is_raw=modalities is None))
-    rows = {name: _describe_item(item) for name, item in parts.modalities().items()}
+    X = parts.modalities()
+    rows = {name: _describe_item(item) for name, item in X.items()}
+    if X.groups is not None:
+        codes = group_codes(X.groups)
+        for row, present in zip(rows.values(), X.present.T, strict=True):
+            row["groups"] = len(np.unique(codes[present]))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("modality")
     whole = ["incomplete", "constant", "duplicates", "max_z_row", "max_share_row"]
     return table.astype(dict.fromkeys(whole, "Int64"))

@@ -12,7 +12,7 @@ from mixed_items import to_dense
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from skcentrobind._data import modalities as _modalities
+from skcentrobind._data import statistics as _statistics
 from skcentrobind._data.modalities import Modalities
 
 fast = settings(deadline=None, max_examples=50)
@@ -38,7 +38,7 @@ def test_present_matches_a_loop(data, shape, chunk):
     flat = data.draw(hnp.arrays(float, (shape[0], 2), elements=values))
     X = Modalities([dense, pd.DataFrame(flat), np.zeros((shape[0], 1), dtype=int)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_modalities, "_CHUNK", chunk)
+        patch.setattr(_statistics, "_CHUNK", chunk)
         present = X.present
     assert present.dtype == bool
     assert present.shape == (shape[0], 3)
