@@ -15,6 +15,13 @@ from skcentrobind._data.frames import stack_vectors
 from skcentrobind._data.items import is_opaque, refuse_opaque
 from skcentrobind._data.labels import common_index
 from skcentrobind._data.modalities import Modalities, default_names
+from skcentrobind._data.per_sample import (
+    PerSample,
+    read_groups,
+    read_weights,
+    repeated_codes,
+    uneven_weights,
+)
 from skcentrobind._names import did_you_mean, distinct_names, is_integer, position_of
 
 if TYPE_CHECKING:
@@ -39,11 +46,24 @@ class Embeddings(NamedTuple):
         Finite wherever present.
     present : ndarray of bool of shape (n_samples, n_modalities)
         Which sample has which modality.
+    groups : ndarray of int64 of shape (n_samples,) or None
+        Equal for samples of one group; None if all are of different ones.
+    sample_weight : ndarray of float64 of shape (n_samples,) or None
+        At least 0; None if all are equal.
     """
 
     names: list[str]
     arrays: list[Floats]
     present: Bools
+    groups: NDArray[np.int64] | None = None
+    sample_weight: Floats | None = None
+
+    @property
+    def counted(self) -> Bools:
+        """Which samples have which modality and a weight that is not 0."""
+        if self.sample_weight is None:
+            return self.present
+        return self.present & (self.sample_weight > 0)[:, None]
 
     def shared(self, *members: int) -> list[Floats]:
         """Return the rows of samples that have all these modalities, arrays of equal length."""
@@ -62,7 +82,12 @@ class Embeddings(NamedTuple):
 
 
 def embeddings(
-    Z: EmbeddingsLike, present: ArrayLike | None = None, *, same_width: bool = True
+    Z: EmbeddingsLike,
+    present: ArrayLike | None = None,
+    *,
+    same_width: bool = True,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Embeddings:
     """Check embeddings and find the rows that are missing.
 
@@ -75,6 +100,10 @@ def embeddings(
         `Modalities.present`, or looks for NaN rows in other forms.
     same_width : bool, default=True
         Whether all modalities must have the same number of components.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of groups; None reads those of Modalities.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights; None reads those of Modalities.
 
     Returns
     -------
@@ -94,7 +123,26 @@ def embeddings(
     advice = "If the modality is missing in a sample, fill its whole row with NaN."
     for name, z, among in zip(names, arrays, rows.T, strict=True):
         check_finite(z, f"embeddings of {name!r}", advice, among)
-    return Embeddings(names, arrays, rows)
+    codes, weight = known_of(Z, groups, sample_weight, len(rows))
+    return Embeddings(names, arrays, rows, codes, weight)
+
+
+def known_of(
+    Z: Any, groups: ArrayLike | None, sample_weight: ArrayLike | None, n_samples: int
+) -> tuple[NDArray[np.int64] | None, Floats | None]:
+    """Return groups as numbers and weights, those passed or else those of Modalities.
+
+    Each is None if there are none, or all are different or equal, respectively.
+    """
+    own = Z.per_sample if isinstance(Z, Modalities) else PerSample()
+    labels, weight = own.groups, own.sample_weight
+    if groups is not None:
+        labels = read_groups(groups, n_samples, own.index)
+    if sample_weight is not None:
+        weight = read_weights(sample_weight, n_samples, own.index)
+    if weight is not None and not weight.any():
+        raise ValueError(f"sample_weight is 0 in all {n_samples} samples, so none is left.")
+    return repeated_codes(labels), uneven_weights(weight)
 
 
 def unpack(Z: Any) -> tuple[list[str], list[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
+from sklearn.utils.validation import has_fit_parameter
 
 from skcentrobind.metrics._embed import embed
 from skcentrobind.metrics._inputs import (
@@ -49,6 +50,7 @@ def cross_modal_accuracy(
         Cloned for every fit, for example ``LogisticRegression()``.
     X_train : Modalities, list or dict of arrays of shape (n_train, ...)
         Samples to fit the probes on; those with a missing modality are left out of its probe.
+        Weights of `Modalities` are passed to the probe, and to the accuracy.
     y_train : array-like of shape (n_train,)
         Classes of the training samples.
     X_test : Modalities, list or dict of arrays of shape (n_test, ...)
@@ -89,12 +91,15 @@ def cross_modal_accuracy(
     )
     _check_widths(train, test)
     values = np.full((len(train.names), len(top_k), len(test.names)), np.nan)
-    for m, fitted_on in enumerate(train.present.T):
+    for m, fitted_on in enumerate(train.counted.T):
         if not fitted_on.any():
             continue
-        fitted = clone(probe).fit(train.arrays[m][fitted_on], classes[fitted_on])
-        for n, rows in enumerate(test.present.T):
-            values[m, :, n] = _top_k(fitted, test.arrays[n][rows], test_classes[rows], top_k)
+        fitted = _fit(probe, train.arrays[m], classes, fitted_on, train.sample_weight)
+        for n, rows in enumerate(test.counted.T):
+            weight = _some(test.sample_weight, rows)
+            values[m, :, n] = _top_k(
+                fitted, test.arrays[n][rows], test_classes[rows], top_k, weight
+            )
     columns = pd.MultiIndex.from_product([_labels(top_k), test.names], names=[None, "evaluated on"])
     index = pd.Index(train.names, name="trained on")
     return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
@@ -162,8 +167,11 @@ def probe_accuracy(
     for (name, x_train, fitted_on), (_, x_test, evaluated_on) in parts:
         rows[name] = np.full(len(top_k), np.nan)
         if fitted_on.any():
-            fitted = clone(probe).fit(x_train[fitted_on], classes[fitted_on])
-            rows[name] = _top_k(fitted, x_test[evaluated_on], test_classes[evaluated_on], top_k)
+            fitted = _fit(probe, x_train, classes, fitted_on, train.sample_weight)
+            x, y, weight = (
+                _some(part, evaluated_on) for part in (x_test, test_classes, test.sample_weight)
+            )
+            rows[name] = _top_k(fitted, x, y, top_k, weight)
     return pd.DataFrame.from_dict(rows, orient="index", columns=_labels(top_k))
 
 
@@ -208,16 +216,35 @@ def _check_widths(*parts: Embeddings) -> None:
 
 def _inputs_of_probes(Z: Embeddings) -> Iterator[tuple[str, Floats, Bools]]:
     """Yield name, array and usable rows of each modality, of the concatenation, of the centroid."""
-    yield from zip(Z.names, Z.arrays, Z.present.T, strict=True)
-    yield "concatenated", np.hstack(Z.arrays), np.logical_and.reduce(Z.present, axis=1)
+    yield from zip(Z.names, Z.arrays, Z.counted.T, strict=True)
+    yield "concatenated", np.hstack(Z.arrays), np.logical_and.reduce(Z.counted, axis=1)
     if len({z.shape[1] for z in Z.arrays}) == 1:
         weights = Z.present.T[:, :, None]
         total = np.where(weights, Z.arrays, 0).sum(axis=0)
         count = weights.sum(axis=0)
-        yield "centroid", total / np.maximum(count, 1), np.logical_or.reduce(Z.present, axis=1)
+        yield "centroid", total / np.maximum(count, 1), np.logical_or.reduce(Z.counted, axis=1)
 
 
-def _top_k(probe: Any, x: Floats, y: NDArray[Any], top_k: Sequence[int]) -> Floats:
+def _some(values: Any, rows: Bools) -> Any:
+    return None if values is None else values[rows]
+
+
+def _fit(probe: Any, x: Floats, y: NDArray[Any], rows: Bools, weight: Floats | None) -> Any:
+    """Fit a clone of the probe to some rows, with their weights if there are any."""
+    probe = clone(probe)
+    if weight is None:
+        return probe.fit(x[rows], y[rows])
+    if not has_fit_parameter(probe, "sample_weight"):
+        raise TypeError(
+            f"The samples have weights, but {type(probe).__name__}.fit takes no sample_weight. "
+            "Use another probe, such as LogisticRegression(), or Modalities without weights."
+        )
+    return probe.fit(x[rows], y[rows], sample_weight=weight[rows])
+
+
+def _top_k(
+    probe: Any, x: Floats, y: NDArray[Any], top_k: Sequence[int], weight: Floats | None
+) -> Floats:
     """Return the accuracy for every k."""
     if not len(y):
         return np.full(len(top_k), np.nan)
@@ -231,12 +258,13 @@ def _top_k(probe: Any, x: Floats, y: NDArray[Any], top_k: Sequence[int]) -> Floa
     values = []
     for k in top_k:
         if k == 1:
-            values.append(accuracy_score(y, probe.predict(x)))
+            values.append(accuracy_score(y, probe.predict(x), sample_weight=weight))
         elif k >= len(classes) or scores is None:
-            values.append(known.mean())
+            values.append(np.average(known, weights=weight))
         else:
-            correct = top_k_accuracy_score(y[known], scores, k=k, labels=classes)
-            values.append(correct * known.mean())
+            own = {"labels": classes, "sample_weight": _some(weight, known)}
+            correct = top_k_accuracy_score(y[known], scores, k=k, **own)
+            values.append(correct * np.average(known, weights=weight))
     return np.array(values)
 
 

@@ -14,7 +14,7 @@ _CROWDED = 32
 
 def compute_ranks(
     members: list[Floats], gallery: Floats, queries: list[tuple[int, ...]]
-) -> list[Floats]:
+) -> list[tuple[Floats, Bools]]:
     """Rank gallery row k for row k of every query; ties get the mean of best and worst rank.
 
     Products are computed in float32, once for all queries that contain a member. Candidates that
@@ -32,8 +32,8 @@ def compute_ranks(
 
     Returns
     -------
-    ranks : list of ndarray of float64 of shape (n_samples,)
-        One array per query.
+    found : list of (ndarray of float64, ndarray of bool), each of shape (n_samples,)
+        For each query the ranks, and which of them are tied with other candidates.
     """
     # Scaled to length 1 at most, so that nothing overflows or underflows in float32.
     longest = np.linalg.norm(gallery, axis=1).max() or 1.0
@@ -119,10 +119,10 @@ class _Search:
         self.counts[0, rows] += _count(similarity > self.upper[rows, None])
         self.counts[1, rows] += _count(similarity >= self.lower[rows, None])
 
-    def ranks(self) -> Floats:
-        """Return the mean of best and worst rank, of shape (n_samples,)."""
+    def ranks(self) -> tuple[Floats, Bools]:
+        """Return the mean of best and worst rank, and whether these differ, (n_samples,) each."""
         above, not_below = self.counts
-        return (above + 1 + not_below) / 2
+        return (above + 1 + not_below) / 2, above + 1 < not_below
 
 
 def _count(mask: Bools) -> NDArray[np.intp]:

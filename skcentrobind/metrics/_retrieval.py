@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.per_sample import group_codes, read_groups
+from skcentrobind.metrics._group_ranks import best_ranks
 from skcentrobind.metrics._inputs import (
-    Bools,
-    Embeddings,
     EmbeddingsLike,
     Floats,
     as_array,
@@ -20,20 +19,34 @@ from skcentrobind.metrics._inputs import (
     check_finite,
     check_whole,
     embeddings,
+    known_of,
     unpack,
+)
+from skcentrobind.metrics._pairs import (
+    all_pairs,
+    mean_over_pairs,
+    median,
+    ranks_of_pairs,
+    recall,
+    reciprocal,
+    subset_pairs,
+    warn_of_ties,
 )
 from skcentrobind.metrics._ranks import compute_ranks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Positions of the query modalities and of the gallery modality.
-Pair: TypeAlias = tuple[tuple[int, ...], int]
-
 _ADVICE = "Leave out samples with missing modalities, as retrieval_report does."
 
 
-def retrieval_ranks(queries: EmbeddingsLike, gallery: ArrayLike) -> Floats:
+def retrieval_ranks(
+    queries: EmbeddingsLike,
+    gallery: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    gallery_groups: ArrayLike | None = None,
+) -> Floats:
     """Rank, for each query, its own gallery row among all gallery rows.
 
     Similarity is the inner product, which is the cosine for unit-length rows. Queries of several
@@ -47,36 +60,92 @@ def retrieval_ranks(queries: EmbeddingsLike, gallery: ArrayLike) -> Floats:
         array-like of shape (n_query_modalities, n_samples, n_components).
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of the samples: any gallery row of the query's group counts as found. None reads
+        those of Modalities.
+    gallery_groups : array-like of shape (n_candidates,), default=None
+        Labels of the gallery rows, which then need not be as many as the queries: one picture for
+        several captions, say.
 
     Returns
     -------
     ranks : ndarray of shape (n_samples,)
         1 is best. Similarities that are equal, except for rounding, get the mean of the best and
-        the worst rank, so a collapsed space ranks at chance level, (n_samples + 1) / 2.
+        the worst rank, so a collapsed space ranks at chance level, (n_samples + 1) / 2. With
+        groups it is the rank of the most similar row of the group; of t equal similarities of
+        which m are of the group, the first of these has on average the place (t + 1) / (m + 1).
 
     Raises
     ------
     ValueError
-        If the shapes differ, or a row has NaN or infinity.
+        If the shapes differ, a row has NaN or infinity, or a query has no candidate of its group.
+
+    Warns
+    -----
+    UserWarning
+        If there are no groups and many queries have other candidates that are as similar as their
+        own.
 
     Examples
     --------
     >>> from skcentrobind.metrics import retrieval_ranks
     >>> retrieval_ranks([[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 1], [0, 1]])
     array([1. , 2.5, 1.5])
+    >>> retrieval_ranks(
+    ...     [[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 1], [0, 1]], groups=["a", "a", "b"]
+    ... )
+    array([1. , 1. , 1.5])
     """
     query_rows = _as_queries(queries)
     gallery_rows = as_matrix(gallery, "gallery")
     check_finite(gallery_rows, "gallery", _ADVICE)
+    if gallery_groups is not None:
+        return _ranks_in_other_gallery(query_rows, gallery_rows, groups, gallery_groups)
     if query_rows.shape != gallery_rows.shape:
         raise ValueError(
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
             f"the other; got {query_rows.shape} and {gallery_rows.shape}."
         )
-    return compute_ranks([query_rows], gallery_rows, [(0,)])[0]
+    codes, _ = known_of(queries, groups, None, len(query_rows))
+    if codes is not None:
+        return best_ranks(query_rows, gallery_rows, codes, codes)
+    ranks, tied = compute_ranks([query_rows], gallery_rows, [(0,)])[0]
+    warn_of_ties([tied])
+    return ranks
 
 
-def recall_at_k(queries: EmbeddingsLike, gallery: ArrayLike, k: int = 1) -> float:
+def _ranks_in_other_gallery(
+    queries: Floats, gallery: Floats, groups: ArrayLike | None, gallery_groups: ArrayLike
+) -> Floats:
+    if groups is None:
+        raise ValueError("gallery_groups needs groups, the labels of the queries.")
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            "queries and gallery must have the same number of components, got "
+            f"{queries.shape[1]} and {gallery.shape[1]}."
+        )
+    own = read_groups(groups, len(queries))
+    others = read_groups(gallery_groups, len(gallery), what="gallery_groups")
+    codes = group_codes(np.concatenate([own.astype(object), others.astype(object)]))
+    query_codes, gallery_codes = np.split(codes, [len(own)])
+    alone = np.flatnonzero(~np.isin(query_codes, gallery_codes))
+    if len(alone):
+        raise ValueError(
+            f"{len(alone)} of {len(own)} queries have no candidate of their group in the gallery, "
+            f"for example row {alone[0]} of group {own[alone[0]]!r}; leave them out."
+        )
+    return best_ranks(queries, gallery, query_codes, gallery_codes)
+
+
+def recall_at_k(
+    queries: EmbeddingsLike,
+    gallery: ArrayLike,
+    k: int = 1,
+    *,
+    groups: ArrayLike | None = None,
+    gallery_groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Compute the share of queries whose own gallery row is among the k most similar ones.
 
     Chance level is k / n_samples.
@@ -89,6 +158,14 @@ def recall_at_k(queries: EmbeddingsLike, gallery: ArrayLike, k: int = 1) -> floa
         The candidates.
     k : int, default=1
         Number of gallery rows that count as found.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of the samples: any gallery row of the query's group counts as found. None reads
+        those of Modalities.
+    gallery_groups : array-like of shape (n_candidates,), default=None
+        Labels of the gallery rows, which then need not be as many as the queries: one picture for
+        several captions, say.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the queries. None reads those of Modalities; samples of weight 0 are left out.
 
     Returns
     -------
@@ -102,10 +179,18 @@ def recall_at_k(queries: EmbeddingsLike, gallery: ArrayLike, k: int = 1) -> floa
     0.5
     """
     check_whole(k, "k")
-    return float(np.mean(retrieval_ranks(queries, gallery) <= k))
+    known = _Known(queries, gallery, groups, gallery_groups, sample_weight)
+    return recall(known.ranks, k, known.weight)
 
 
-def median_rank(queries: EmbeddingsLike, gallery: ArrayLike) -> float:
+def median_rank(
+    queries: EmbeddingsLike,
+    gallery: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    gallery_groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Compute the median of the retrieval ranks; 1 is best, chance level is (n_samples + 1) / 2.
 
     Parameters
@@ -114,6 +199,14 @@ def median_rank(queries: EmbeddingsLike, gallery: ArrayLike) -> float:
         Row k is the query for gallery row k; or several modalities, as in `retrieval_ranks`.
     gallery : array-like of shape (n_samples, n_components)
         The candidates.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of the samples: any gallery row of the query's group counts as found. None reads
+        those of Modalities.
+    gallery_groups : array-like of shape (n_candidates,), default=None
+        Labels of the gallery rows, which then need not be as many as the queries: one picture for
+        several captions, say.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the queries. None reads those of Modalities; samples of weight 0 are left out.
 
     Returns
     -------
@@ -126,10 +219,40 @@ def median_rank(queries: EmbeddingsLike, gallery: ArrayLike) -> float:
     >>> median_rank([[1, 0], [0, 1]], [[1, 0], [0, 1]])
     1.0
     """
-    return float(np.median(retrieval_ranks(queries, gallery)))
+    known = _Known(queries, gallery, groups, gallery_groups, sample_weight)
+    return median(known.ranks, known.weight)
 
 
-def mean_reciprocal_rank(Z: EmbeddingsLike, *, present: ArrayLike | None = None) -> float:
+class _Known:
+    """Ranks and weights of the queries whose weight is not 0."""
+
+    def __init__(
+        self,
+        queries: EmbeddingsLike,
+        gallery: ArrayLike,
+        groups: ArrayLike | None,
+        gallery_groups: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+    ) -> None:
+        rows = _as_queries(queries)
+        codes, self.weight = known_of(queries, groups, sample_weight, len(rows))
+        labels = groups if gallery_groups is not None else codes
+        if self.weight is not None and not self.weight.all():
+            kept = np.flatnonzero(self.weight)
+            rows, self.weight = rows[kept], self.weight[kept]
+            if gallery_groups is None:
+                gallery = as_matrix(gallery, "gallery")[kept]
+            labels = None if labels is None else np.asarray(labels)[kept]
+        self.ranks = retrieval_ranks(rows, gallery, groups=labels, gallery_groups=gallery_groups)
+
+
+def mean_reciprocal_rank(
+    Z: EmbeddingsLike,
+    *,
+    present: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Compute the mean of 1 / rank over all samples and all ordered pairs of modalities.
 
     Chance level is about log(n_samples) / n_samples, the mean of 1/r over all ranks r.
@@ -142,6 +265,11 @@ def mean_reciprocal_rank(Z: EmbeddingsLike, *, present: ArrayLike | None = None)
         Which sample has which modality, such as `Modalities.present` of the data, where NaN rows
         do not already say so. An array with modalities first is refused, except if there are as
         many samples as modalities: then the two orientations cannot be told apart.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of the samples: any gallery row of the query's group counts as found. None reads
+        those of Modalities.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the queries. None reads those of Modalities; samples of weight 0 are left out.
 
     Returns
     -------
@@ -155,45 +283,17 @@ def mean_reciprocal_rank(Z: EmbeddingsLike, *, present: ArrayLike | None = None)
     >>> mean_reciprocal_rank([[[1, 0], [1, 0]], [[1, 0], [0, 1]]])
     0.7083333333333333
     """
-    return mean_over_pairs(embeddings(Z, present), reciprocal)
-
-
-def reciprocal(ranks: Floats) -> float:
-    """Return the mean of 1 / rank."""
-    return float(np.mean(1 / ranks))
-
-
-def recall(ranks: Floats, k: int) -> float:
-    """Return the share of ranks up to k."""
-    return float(np.mean(ranks <= k))
-
-
-def mean_over_pairs(
-    Z: Embeddings, summary: Callable[[Floats], float], pairs: list[Pair] | None = None
-) -> float:
-    """Return the mean over pairs of modalities of a summary of the ranks.
-
-    Parameters
-    ----------
-    Z : Embeddings
-        The modalities.
-    summary : callable
-        Function of an array of ranks of shape (n_samples,) that returns a number.
-    pairs : list of ((int, ...), int), default=None
-        Positions of query and gallery modalities; every ordered pair of two if None.
-
-    Returns
-    -------
-    mean : float
-    """
-    if pairs is None:
-        pairs = all_pairs(len(Z.names))
-    values = [summary(ranks) for _, _, ranks in ranks_of_pairs(Z, pairs)]
-    return float(np.mean(values))
+    checked = embeddings(Z, present, groups=groups, sample_weight=sample_weight)
+    return mean_over_pairs(checked, reciprocal)
 
 
 def retrieval_report(
-    Z: EmbeddingsLike, *, ks: Sequence[int] = (1, 5), subsets: bool = False
+    Z: EmbeddingsLike,
+    *,
+    ks: Sequence[int] = (1, 5),
+    subsets: bool = False,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> DataFrame:
     """Report retrieval from every modality to every other one.
 
@@ -210,6 +310,11 @@ def retrieval_report(
         Whether to add queries of two or more modalities, by the centroid of their embeddings:
         every subset of the modalities for each of the others. For m modalities this adds
         m (2^(m - 1) - m) rows, 16 for four modalities.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of the samples: any gallery row of the query's group counts as found. None reads
+        those of Modalities.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the queries. None reads those of Modalities; samples of weight 0 are left out.
 
     Returns
     -------
@@ -229,82 +334,19 @@ def retrieval_report(
 
     for k in ks:
         check_whole(k, "k")
-    checked = embeddings(Z)
+    checked = embeddings(Z, groups=groups, sample_weight=sample_weight)
     names = checked.names
     pairs = all_pairs(len(names))
     if subsets:
-        pairs += _subset_pairs(len(names))
+        pairs += subset_pairs(len(names))
     rows = {}
-    for query, gallery, ranks in ranks_of_pairs(checked, pairs):
-        row: dict[str, float] = {f"recall@{k}": recall(ranks, k) for k in ks}
-        row |= {"mrr": reciprocal(ranks), "median_rank": float(np.median(ranks))}
+    for query, gallery, ranks, weight, _ in ranks_of_pairs(checked, pairs):
+        row: dict[str, float] = {f"recall@{k}": recall(ranks, k, weight) for k in ks}
+        row |= {"mrr": reciprocal(ranks, weight), "median_rank": median(ranks, weight)}
         row |= {"n_samples": len(ranks)}
         rows[" + ".join(names[q] for q in query), names[gallery]] = row
     index = pd.MultiIndex.from_tuples(rows, names=["query", "gallery"])
     return pd.DataFrame(list(rows.values()), index=index)
-
-
-def all_pairs(n_modalities: int) -> list[Pair]:
-    """Return every ordered pair ((query,), gallery) of positions of different modalities."""
-    return [((q,), g) for q, g in itertools.permutations(range(n_modalities), 2)]
-
-
-def _subset_pairs(n_modalities: int) -> list[Pair]:
-    """Pair every subset of two or more with every modality outside it, small subsets first."""
-    every = range(n_modalities)
-    return [
-        (query, gallery)
-        for size in range(2, n_modalities)
-        for query in itertools.combinations(every, size)
-        for gallery in every
-        if gallery not in query
-    ]
-
-
-def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[tuple[tuple[int, ...], int, Floats]]:
-    """Rank the gallery rows for all queries of some pairs of modalities.
-
-    Parameters
-    ----------
-    Z : Embeddings
-        The modalities.
-    pairs : list of ((int, ...), int)
-        Positions of the query modalities, which are used together if there are several, and of the
-        gallery modality.
-
-    Returns
-    -------
-    found : list of (query, gallery, ranks)
-        For each pair whose modalities share at least two samples, ranks of shape (n_shared,).
-
-    Raises
-    ------
-    ValueError
-        If there is no such pair.
-    """
-    # Queries for the same rows of a gallery share the products with it.
-    groups: dict[tuple[int, bytes], tuple[Bools, list[tuple[int, ...]]]] = {}
-    for query, gallery in pairs:
-        rows: Bools = np.all(Z.present[:, [*query, gallery]], axis=1)
-        if rows.sum() > 1:
-            groups.setdefault((gallery, rows.tobytes()), (rows, []))[1].append(query)
-    if not groups:
-        raise ValueError(
-            "Retrieval needs at least two modalities that share at least two samples; "
-            + (f"of {Z.names} none do." if len(Z.names) > 1 else f"got {Z.names} alone.")
-        )
-    found: dict[Pair, Floats] = {}
-    for (gallery, _), (rows, queries) in groups.items():
-        members = sorted({m for query in queries for m in query})
-        positions = [tuple(members.index(m) for m in query) for query in queries]
-        arrays = [Z.arrays[m][rows] for m in members]
-        ranks = compute_ranks(arrays, Z.arrays[gallery][rows], positions)
-        found |= {(query, gallery): r for query, r in zip(queries, ranks, strict=True)}
-    return [
-        (query, gallery, found[query, gallery])
-        for query, gallery in pairs
-        if (query, gallery) in found
-    ]
 
 
 def _as_queries(queries: Any) -> Floats:

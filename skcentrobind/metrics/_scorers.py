@@ -21,7 +21,7 @@ from skcentrobind.metrics._inputs import (
     check_whole,
     embeddings,
 )
-from skcentrobind.metrics._retrieval import Pair, mean_over_pairs, recall, reciprocal
+from skcentrobind.metrics._pairs import Pair, mean_over_pairs, recall, reciprocal
 
 #: A query, which may be several modalities, and a gallery, each by name or position.
 NamedPair: TypeAlias = tuple[Any, str | int]
@@ -151,8 +151,8 @@ class _RetrievalScorer(_Scorer):
         pairs = None if self.pairs is None else _positions(Z, self.pairs)
         return mean_over_pairs(Z, self._summary, pairs)
 
-    def _summary(self, ranks: Floats) -> float:
-        return reciprocal(ranks) if self.k == "mrr" else recall(ranks, int(self.k))
+    def _summary(self, ranks: Floats, weight: Floats | None) -> float:
+        return reciprocal(ranks, weight) if self.k == "mrr" else recall(ranks, int(self.k), weight)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -169,16 +169,27 @@ class _AlignmentScorer(_Scorer):
             pairs = _positions(Z, self.pairs)
         arrays = [
             np.where(rows[:, None], z, np.nan)
-            for z, rows in zip(Z.arrays, Z.present.T, strict=True)
+            for z, rows in zip(Z.arrays, Z.counted.T, strict=True)
         ]
-        distances = alignment(arrays, alpha=self.alpha).to_numpy()
-        values = [distances[a, b] for (a,), b in pairs]
+        if Z.sample_weight is None:
+            distances = alignment(arrays, alpha=self.alpha).to_numpy()
+            values = [distances[a, b] for (a,), b in pairs]
+        else:
+            values = [self._weighted(Z, a, b) for (a,), b in pairs]
         if np.isnan(values).all():
             raise ValueError(f"No sample has both modalities of any pair of {Z.names}.")
         value = np.nanmean(values)
         if self.uniformity_weight:
             value += self.uniformity_weight * uniformity(arrays).iloc[:-1].mean()
         return -float(value)
+
+    def _weighted(self, Z: Embeddings, a: int, b: int) -> float:
+        assert Z.sample_weight is not None
+        rows = Z.counted[:, [a, b]].all(axis=1)
+        if not rows.any():
+            return np.nan
+        distances = np.linalg.norm(Z.arrays[a][rows] - Z.arrays[b][rows], axis=1)
+        return float(np.average(distances**self.alpha, weights=Z.sample_weight[rows]))
 
 
 def _check_pairs(pairs: Any, several: bool = True) -> list[NamedPair] | None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcentrobind.metrics._embed import embed
+from skcentrobind.metrics._group_ranks import chance_recall
 from skcentrobind.metrics._inputs import EmbeddingsLike, as_array, embeddings
-from skcentrobind.metrics._retrieval import all_pairs, ranks_of_pairs, recall, reciprocal
+from skcentrobind.metrics._pairs import all_pairs, ranks_of_pairs, recall, reciprocal
 from skcentrobind.plotting._axes import (
     LINE_HEIGHT,
     foreground,
@@ -40,11 +41,19 @@ class RetrievalDisplay(HeatMapMixin):
     ranks : dict of (str, str) to array-like of shape (n_samples,)
         Ranks of the correct gallery rows, at least 1, for each pair (query, gallery) of
         modalities, as `skcentrobind.metrics.retrieval_ranks` returns them.
+    weights : dict of (str, str) to array-like of shape (n_samples,), default=None
+        Weights of the queries of each pair; None if all are equal.
+    group_sizes : dict of (str, str) to array-like of shape (n_samples,), default=None
+        Numbers of gallery rows that count as found, for the chance level; None if it is one each.
 
     Attributes
     ----------
     ranks : dict of (str, str) to ndarray
         Parameter.
+    weights : dict of (str, str) to ndarray
+        Parameter, empty for None.
+    group_sizes : dict of (str, str) to ndarray
+        Parameter, empty for None.
     names : list of str
         Names of the modalities, in order of appearance.
     ax_ : matplotlib Axes
@@ -83,7 +92,19 @@ class RetrievalDisplay(HeatMapMixin):
     ['image', 'text']
     """
 
-    def __init__(self, ranks: Mapping[tuple[str, str], ArrayLike]) -> None:
+    def __init__(
+        self,
+        ranks: Mapping[tuple[str, str], ArrayLike],
+        *,
+        weights: Mapping[tuple[str, str], ArrayLike] | None = None,
+        group_sizes: Mapping[tuple[str, str], ArrayLike] | None = None,
+    ) -> None:
+        self.weights: dict[tuple[str, ...], Any] = {
+            pair: as_array(w, np.float64) for pair, w in (weights or {}).items()
+        }
+        self.group_sizes: dict[tuple[str, ...], Any] = {
+            pair: as_array(n) for pair, n in (group_sizes or {}).items()
+        }
         self.ranks = {tuple(pair): as_array(r, np.float64) for pair, r in ranks.items()}
         if not self.ranks or any(len(pair) != 2 for pair in self.ranks):
             raise ValueError(
@@ -158,8 +179,16 @@ class RetrievalDisplay(HeatMapMixin):
         """
         checked = embeddings(check_embeddings(Z, at_least=2))
         names = checked.names
-        found = ranks_of_pairs(checked, all_pairs(len(names)))
-        return cls({(names[q], names[g]): r for (q,), g, r in found}).plot(ax=ax, **kwargs)
+        found = {
+            (names[ranked.query[0]], names[ranked.gallery]): ranked
+            for ranked in ranks_of_pairs(checked, all_pairs(len(names)))
+        }
+        display = cls(
+            {pair: ranked.ranks for pair, ranked in found.items()},
+            weights={p: r.weight for p, r in found.items() if r.weight is not None},
+            group_sizes={p: r.sizes for p, r in found.items() if checked.groups is not None},
+        )
+        return display.plot(ax=ax, **kwargs)
 
     def plot(
         self,
@@ -215,9 +244,9 @@ class RetrievalDisplay(HeatMapMixin):
         score = _metric(metric)
         values = np.full((len(self.names),) * 2, np.nan)
         for (query, gallery), ranks in self.ranks.items():
-            values[self.names.index(query), self.names.index(gallery)] = score(ranks)
-        # By chance every rank from 1 to n_samples is as likely as any other.
-        chance = np.mean([score(np.arange(1, len(r) + 1)) for r in self.ranks.values()])
+            weight = self.weights.get((query, gallery))
+            values[self.names.index(query), self.names.index(gallery)] = score(ranks, weight)
+        chance = np.mean([self._chance(pair, score) for pair in self.ranks])
         return self._draw_heat_map(
             ax,
             values,
@@ -227,20 +256,27 @@ class RetrievalDisplay(HeatMapMixin):
             **kwargs,
         )
 
+    def _chance(self, pair: tuple[str, ...], score: Callable[..., float]) -> float:
+        """Return the score of random ranks: those of the first of a group in random order."""
+        places = np.arange(1, len(self.ranks[pair]) + 1)
+        sizes = self.group_sizes.get(pair, np.ones(1, dtype=int))
+        found = chance_recall(len(places), sizes, places)
+        return score(places, np.diff(found, prepend=0.0))
+
     def _draw_curves(self, ax: Axes | None, metric: str, **kwargs: Any) -> Axes:
         queries = [n for n in self.names if any(n == query for query, _ in self.ranks)]
         labels = [f"query: {query}" for query in queries] + ["chance"]
         ax = new_axes(ax, (6.4, 4.4 + LINE_HEIGHT * legend_lines(labels)))
         largest = max(map(len, self.ranks.values()))
         ks = np.unique(np.geomspace(1, largest, _CURVE_POINTS).round())
-        recall = {
-            pair: np.searchsorted(np.sort(r), ks, side="right") / len(r)
+        found = {
+            pair: np.array([recall(r, k, self.weights.get(pair)) for k in ks])
             for pair, r in self.ranks.items()
         }
         lines: dict[str, Any] = {}
         pair_lines: dict[tuple[str, ...], Any] = {}
         for query, label, colour in zip(queries, labels, palette(len(queries)), strict=False):
-            own = {pair: values for pair, values in recall.items() if pair[0] == query}
+            own = {pair: values for pair, values in found.items() if pair[0] == query}
             if len(own) > 1:
                 # The more lines there are, the fainter they are, all behind the means.
                 faint: dict[str, Any] = {
@@ -255,7 +291,9 @@ class RetrievalDisplay(HeatMapMixin):
             if len(own) == 1:
                 pair_lines[next(iter(own))] = lines[query]
         self.lines_, self.pair_lines_ = lines, pair_lines
-        chance = np.mean([np.minimum(ks / len(r), 1) for r in self.ranks.values()], axis=0)
+        sizes = {pair: self.group_sizes.get(pair, np.ones(1, dtype=int)) for pair in self.ranks}
+        by_chance = [chance_recall(len(r), sizes[pair], ks) for pair, r in self.ranks.items()]
+        chance = np.mean(by_chance, axis=0)
         (self.chance_line_,) = ax.plot(
             ks, chance, color=foreground(), linestyle="--", linewidth=1, label="chance"
         )
@@ -266,7 +304,7 @@ class RetrievalDisplay(HeatMapMixin):
         return ax
 
 
-def _metric(name: object) -> Callable[[Any], float]:
+def _metric(name: object) -> Callable[..., float]:
     """Return the function of ranks with this name."""
     if name == "mrr":
         return reciprocal
@@ -274,4 +312,4 @@ def _metric(name: object) -> Callable[[Any], float]:
     if not found:
         raise ValueError(f"metric must be 'mrr' or 'recall@k' with k = 1, 2, ..., got {name!r}.")
     k = int(found[1])
-    return lambda ranks: recall(ranks, k)
+    return lambda ranks, weight=None: recall(ranks, k, weight)

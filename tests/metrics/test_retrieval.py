@@ -112,6 +112,7 @@ def test_ranks_depend_on_angles_only(pair, seed, scale):
     assert_array_equal(rotated, retrieval_ranks(queries, gallery))
 
 
+@pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_samples", [7, 1001])
 def test_collapsed_space_ranks_at_chance(n_samples, dtype):
@@ -122,6 +123,7 @@ def test_collapsed_space_ranks_at_chance(n_samples, dtype):
             assert_array_equal(retrieval_ranks(Z, Z), (n_samples + 1) / 2)
 
 
+@pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_duplicates_share_their_ranks():
     rng = np.random.default_rng(0)
     Z = np.tile(unit(rng, 300, 33), (3, 1))
@@ -149,6 +151,7 @@ def test_perfect_and_worst_retrieval():
     assert mean_reciprocal_rank([Z, Z, Z]) == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
 def test_quantised_embeddings_do_not_overflow(dtype):
     rng = np.random.default_rng(0)
@@ -220,6 +223,7 @@ def test_several_to_one_equals_loops(Z):
     pd.testing.assert_frame_equal(report.iloc[: len(singles)], singles)
 
 
+@pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_queries_of_several_modalities():
     Z = unit(np.random.default_rng(0), 3, 30, 4)
     expected = retrieval_ranks((Z[0] + Z[1]) / 2, Z[2])
