@@ -19,7 +19,12 @@ from skcentrobind import Modalities
 NAMES = ["image", "text", "audio", "gene", "a", "b", "naïve name", "modality1", "a b", "x/y"]
 
 #: What the package warns of in data that are small and drawn at random.
-EXPECTED_WARNINGS = ["are constant and are ignored", "shares fewer than 2 samples", "hold"]
+EXPECTED_WARNINGS = [
+    "are constant and are ignored",
+    "shares fewer than 2 samples",
+    "hold",
+    "of the queries other",
+]
 
 
 def draw_arrays(rng, n_modalities=None, n_samples=None, missing=None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -325,3 +325,70 @@ def resolve_device(device: str | torch.device) -> str:
             "device='auto' or device='cpu'."
         ) from exc
     return str(device)
+
+
+# ------------------------------------------------------------------ equal rows
+
+# Rows are hashed in blocks of about this many values (16 MiB as 64-bit numbers).
+_HASHED = 2**21
+
+
+def equal_rows(
+    n_rows: int, width: int, read: Callable[[slice], torch.Tensor]
+) -> torch.Tensor | None:
+    """Find equal rows, by hashing them and then comparing those with the same hash.
+
+    Parameters
+    ----------
+    n_rows, width : int
+        Number of rows and of values per row.
+    read : callable
+        Returns some rows, a Tensor of float32 of shape (k, width), for a slice.
+
+    Returns
+    -------
+    codes : Tensor of int64 of shape (n_rows,) on the CPU, or None
+        Equal for equal rows, -1 for rows that are equal to no other; None if there are none.
+    """
+    factors = hash_factors(width)
+    step = max(1, _HASHED // max(1, width))
+    blocks = [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+    hashes = [(bits_of(read(rows)).long() * factors).sum(dim=1) for rows in blocks]
+    candidates = same_hash(torch.cat(hashes))
+    if not len(candidates):
+        return None
+    keys = []
+    for rows in blocks:
+        some = candidates[(candidates >= rows.start) & (candidates < rows.stop)] - rows.start
+        keys += [row.tobytes() for row in bits_of(read(rows))[some].numpy()] if len(some) else []
+    return confirmed(n_rows, candidates, keys)
+
+
+def bits_of(values: torch.Tensor) -> torch.Tensor:
+    """Return the bits of float32 values as int32, on the CPU; -0.0 is 0.0."""
+    return (values.detach().cpu() + 0.0).contiguous().view(torch.int32)
+
+
+def hash_factors(width: int) -> torch.Tensor:
+    """Return fixed odd factors, one per column; int64 products and sums are modulo 2^64."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    factors = torch.empty(width, dtype=torch.int64, device="cpu")
+    return factors.random_(-(2**62), 2**62, generator=generator) * 2 + 1
+
+
+def same_hash(hashes: torch.Tensor) -> torch.Tensor:
+    """Return the positions of the rows whose hash is not unique; equal rows have equal hashes."""
+    _, inverse, counts = hashes.unique(return_inverse=True, return_counts=True)
+    return (counts[inverse] > 1).nonzero()[:, 0]
+
+
+def confirmed(n_rows: int, candidates: torch.Tensor, keys: Sequence[bytes]) -> torch.Tensor | None:
+    """Return the codes of rows whose content, as bytes, is that of another one, None for none."""
+    known: dict[bytes, int] = {}
+    found = torch.tensor([known.setdefault(key, len(known)) for key in keys], device="cpu")
+    repeats = found.bincount()[found] > 1
+    if not repeats.any():
+        return None
+    codes = torch.full((n_rows,), -1, dtype=torch.int64, device="cpu")
+    codes[candidates[repeats]] = found[repeats]
+    return codes

@@ -3,6 +3,8 @@
 import torch
 from torch.nn.functional import embedding_bag, pad
 
+from skcentrobind._ops import bits_of, confirmed, hash_factors, same_hash
+
 
 class SparseRows:
     """Rows of which only the entries that are not zero are stored, sorted by row.
@@ -36,6 +38,18 @@ class SparseRows:
             torch.from_numpy(i).to(device).long() for i in (csr.indptr, csr.indices)
         )
         return cls(offsets, columns, torch.from_numpy(csr.data).to(device), csr.shape[1])
+
+    def equal_rows(self):
+        """Find equal rows, as `_ops.equal_rows` does; columns are sorted and no zero is stored."""
+        offsets, columns, bits = self.offsets.cpu(), self.columns.cpu(), bits_of(self.values)
+        terms = (bits.long() + 1) * hash_factors(self.width)[columns]
+        sums = pad(terms.cumsum(dim=0), (1, 0))[offsets]
+        candidates = same_hash(sums.diff())
+        if not len(candidates):
+            return None
+        spans = [slice(*offsets[row : row + 2].tolist()) for row in candidates.tolist()]
+        keys = [columns[s].numpy().tobytes() + bits[s].numpy().tobytes() for s in spans]
+        return confirmed(len(self), candidates, keys)
 
     def __len__(self):
         return len(self.offsets) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -11,13 +12,14 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skcentrobind._data.forms import Reading, read
 from skcentrobind._data.holdout import split_rows, warn_of_unbound
+from skcentrobind._data.per_sample import repeated_codes, without_weightless
 from skcentrobind._data.schema import Schema, check_enough_samples, check_numbers, checked
 from skcentrobind._encoders.module import AUGMENTATIONS
 from skcentrobind._estimators.parameters import RULES
 from skcentrobind._estimators.space import FittedSpace
 from skcentrobind._ops import check_precision, isolated, resolve_device
 from skcentrobind._persistence.checkpoint import Checkpoint
-from skcentrobind._training.net import BindData, BindNet, build_net, pretrain
+from skcentrobind._training.net import BindData, BindNet, build_net
 from skcentrobind._training.plan import (
     Plan,
     build_module,
@@ -25,6 +27,8 @@ from skcentrobind._training.plan import (
     enough_epochs,
     rebuild_module,
 )
+from skcentrobind._training.pretraining import pretrain
+from skcentrobind._training.related import seen_by
 from skcentrobind._training.state import copy_of, forget_fit, is_inference
 from skcentrobind.losses import BaseLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
@@ -74,6 +78,8 @@ class BaseBindTransformer(FittedSpace):
         temperature=0.2,
         learn_temperature=False,
         regularizers=None,
+        same_group="positive",
+        ignore_duplicates=True,
         augmentation="gaussian",
         augmentation_scale=0.3,
         standardize=True,
@@ -101,6 +107,8 @@ class BaseBindTransformer(FittedSpace):
         self.temperature = temperature
         self.learn_temperature = learn_temperature
         self.regularizers = regularizers
+        self.same_group = same_group
+        self.ignore_duplicates = ignore_duplicates
         self.augmentation = augmentation
         self.augmentation_scale = augmentation_scale
         self.standardize = standardize
@@ -196,12 +204,12 @@ class BaseBindTransformer(FittedSpace):
                 start = self._start(X, early_stopping=False, pretrain_epochs=0)
                 self._train(*start[:2], 1)
             return self
-        checked_X, present = self._read(X)
+        checked_X, present = self._weighted(X)
         check_enough_samples(checked_X, "partial_fit")
         net, spare = self.net_, copy_of(self.net_)
         if is_inference(net):
             net, spare = spare, net  # the copy holds ordinary tensors
-        data = self._lay_out(checked_X, present, net.module_)
+        data = self._lay_out(checked_X, present, net.module_, loss=net.criterion_)
         with self._put_back_on_failure(spare):
             self._train(net, data, 1)
         return self
@@ -216,7 +224,8 @@ class BaseBindTransformer(FittedSpace):
         Parameters
         ----------
         X : list, dict, Modalities, DataFrame or array of shape (n_samples, n_features)
-            At least two samples.
+            At least two samples. If they have groups, any sample of the query's group counts as
+            found; if they have weights, the mean over the queries is weighted.
         y : None
             Ignored.
 
@@ -225,13 +234,14 @@ class BaseBindTransformer(FittedSpace):
         score : float
             Between 0 and 1, higher is better.
         """
-        checked_X, present = self._read(X)
+        checked_X, present = self._weighted(X)
         check_enough_samples(checked_X, "score")
+        known = {"groups": checked_X.groups, "sample_weight": checked_X.sample_weight}
         if self.n_modalities_ > 1:
             blocks = self._encode(checked_X, present)
-            return mean_reciprocal_rank(blocks, present=present)
+            return mean_reciprocal_rank(blocks, present=present, **known)
         z, z_augmented = self.net_.embed(self._lay_out(checked_X, present, self.net_.module_))
-        return mean_reciprocal_rank([z_augmented[0], z[0]])
+        return mean_reciprocal_rank([z_augmented[0], z[0]], **known)
 
     @contextlib.contextmanager
     def _put_back_on_failure(self, net):
@@ -262,6 +272,8 @@ class BaseBindTransformer(FittedSpace):
         parts = read(X, Reading(name, cut=self.modalities))
         modalities = parts.modalities()
         check_numbers(modalities)
+        if modalities.per_sample.sample_weight is not None:
+            modalities, _ = without_weightless(modalities)
         check_enough_samples(modalities, name)
         schema = Schema.learn(modalities, parts)
         modalities, present = checked(modalities, schema, is_fit=True)
@@ -277,15 +289,13 @@ class BaseBindTransformer(FittedSpace):
         # From here on `_make_loss` can read the fitted attributes of the data.
         self._schema, self._plan = schema, plan
         loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
-        train = valid = None
-        if early_stopping:
-            train, valid = split_rows(present, schema.names, self.validation_fraction, plan.seed)
+        train, valid = self._split(modalities, present) if early_stopping else (None, None)
         module, scalers, is_warm = build_module(plan, modalities, present, self.init, train)
         if not present.all():
             warn_of_unbound(present, schema.names, loss.sources(), loss.frozen())
         self.scalers_ = scalers
-        data = self._lay_out(modalities, present, module, train)
-        held_out = self._lay_out(modalities, present, module, valid) if early_stopping else None
+        lay_out = partial(self._lay_out, modalities, present, module, loss=loss)
+        data, held_out = lay_out(train), lay_out(valid) if early_stopping else None
         own = {"callbacks": copy.deepcopy(self.callbacks), "verbose": int(self.verbose)}
         own |= {"data_valid": held_out, "last": last}
         phase = None if point is None else point.phase
@@ -347,10 +357,34 @@ class BaseBindTransformer(FittedSpace):
         if faults:
             raise ValueError(f"{type(self).__name__} got " + "; ".join(faults) + ".")
 
-    def _lay_out(self, X, present, module, rows=None):
-        """Return tensors of some rows on the device, laid out for the groups of encoders."""
+    def _weighted(self, X):
+        """Return data and presence of the samples whose weight is not 0."""
+        checked_X, present = self._read(X)
+        if checked_X.per_sample.sample_weight is None:
+            return checked_X, present
+        checked_X, rows = without_weightless(checked_X)
+        return checked_X, present[rows]
+
+    def _split(self, X, present):
+        """Return the rows to train on and those held out, which share no group."""
+        fraction, groups = self.validation_fraction, repeated_codes(X.groups)
+        return split_rows(present, self._schema.names, fraction, self._plan.seed, groups)
+
+    def _lay_out(self, X, present, module, rows=None, loss=None):
+        """Return tensors of some rows on the device, laid out for the groups of encoders.
+
+        With a loss to train they bring groups, weights and, if it takes them, duplicates.
+        """
         if rows is not None:
             present = present[rows]
         members = [group.members for group in module.groups]
         scalers = list(self.scalers_.values())
-        return BindData.from_modalities(X, present, scalers, members, self._plan.device, rows)
+        known = {"same_group": self.same_group, "finds": self.ignore_duplicates}
+        known = {} if loss is None else known
+        device = self._plan.device
+        data = BindData.from_modalities(X, present, scalers, members, device, rows, **known)
+        if loss is None:
+            data.samples = None
+        elif data.samples is not None:
+            data.samples = seen_by(loss, data.samples)
+        return data

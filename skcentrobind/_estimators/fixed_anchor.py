@@ -85,6 +85,18 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
 
         "separation" keeps the two heads of an encoder uncorrelated, if there are two; its weight is
         1 unless given.
+    same_group : {"positive", "ignore"}, default="positive"
+        What samples of one group are to each other, if the data have groups, see `Modalities`.
+
+        "positive" makes them positives of each other: minus the logarithm of the softmax, summed
+        over the group.
+
+        "ignore" makes them neither positives nor negatives.
+    ignore_duplicates : bool, default=True
+        Whether rows that are equal in a modality are left out of each other's negatives in the loss
+        of that modality: a category that hundreds of rows share, or repeated sentences. They are
+        found once per fit, by one pass over the rows. A loss of your own sees them if its `forward`
+        takes `samples`.
     freeze_anchor : bool, default=True
         Whether the encoders of the anchors keep the weights that pre-training gave them, or their
         initial weights if there is none. False trains them together with the others.
@@ -275,6 +287,8 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
         temperature=0.2,
         learn_temperature=False,
         regularizers=None,
+        same_group="positive",
+        ignore_duplicates=True,
         freeze_anchor=True,
         direction="both",
         augmentation="gaussian",
@@ -305,6 +319,8 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
             temperature=temperature,
             learn_temperature=learn_temperature,
             regularizers=regularizers,
+            same_group=same_group,
+            ignore_duplicates=ignore_duplicates,
             augmentation=augmentation,
             augmentation_scale=augmentation_scale,
             standardize=standardize,

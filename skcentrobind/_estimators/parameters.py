@@ -102,6 +102,8 @@ RULES = {
         lambda v: v is None or (isinstance(v, dict) and all(map(WEIGHT.test, v.values()))),
         "None or a dict of names and weights, such as {'uniformity': 0.1}",
     ),
+    "same_group": choice("positive", "ignore"),
+    "ignore_duplicates": FLAG,
     "augmentation": one_or_each(
         Rule(
             lambda v: v in AUGMENTATIONS if isinstance(v, str) else v is None or callable(v),

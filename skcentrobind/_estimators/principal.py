@@ -80,6 +80,18 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
         "separation" keeps the two heads of an encoder uncorrelated, if there are two; its weight is
         1 unless given.
+    same_group : {"positive", "ignore"}, default="positive"
+        What samples of one group are to each other, if the data have groups, see `Modalities`.
+
+        "positive" makes them positives of each other: minus the logarithm of the softmax, summed
+        over the group.
+
+        "ignore" makes them neither positives nor negatives.
+    ignore_duplicates : bool, default=True
+        Whether rows that are equal in a modality are left out of each other's negatives in the loss
+        of that modality: a category that hundreds of rows share, or repeated sentences. They are
+        found once per fit, by one pass over the rows. A loss of your own sees them if its `forward`
+        takes `samples`.
     alignment_temperature : float, default=0.05
         Divides the singular values: smaller values penalise all but the largest more strongly.
     augmentation : str, callable, list, dict or None, default="gaussian"
@@ -256,6 +268,8 @@ class PrincipalBindTransformer(BaseBindTransformer):
         temperature=0.2,
         learn_temperature=False,
         regularizers=None,
+        same_group="positive",
+        ignore_duplicates=True,
         alignment_temperature=0.05,
         augmentation="gaussian",
         augmentation_scale=0.3,
@@ -285,6 +299,8 @@ class PrincipalBindTransformer(BaseBindTransformer):
             temperature=temperature,
             learn_temperature=learn_temperature,
             regularizers=regularizers,
+            same_group=same_group,
+            ignore_duplicates=ignore_duplicates,
             augmentation=augmentation,
             augmentation_scale=augmentation_scale,
             standardize=standardize,

@@ -80,6 +80,18 @@ class SymileBindTransformer(BaseBindTransformer):
 
         "separation" keeps the two heads of an encoder uncorrelated, if there are two; its weight is
         1 unless given.
+    same_group : {"positive", "ignore"}, default="positive"
+        What samples of one group are to each other, if the data have groups, see `Modalities`.
+
+        "positive" makes them positives of each other: minus the logarithm of the softmax, summed
+        over the group.
+
+        "ignore" makes them neither positives nor negatives.
+    ignore_duplicates : bool, default=True
+        Whether rows that are equal in a modality are left out of each other's negatives in the loss
+        of that modality: a category that hundreds of rows share, or repeated sentences. They are
+        found once per fit, by one pass over the rows. A loss of your own sees them if its `forward`
+        takes `samples`.
     augmentation : str, callable, list, dict or None, default="gaussian"
         Random perturbation of the rows from which the anchor is computed. A list or dict gives one
         augmentation per modality.

@@ -19,6 +19,7 @@ import torch
 from scipy import sparse
 
 from skcentrobind._data.modalities import Modalities
+from skcentrobind._data.per_sample import repeated_codes, uneven_weights
 from skcentrobind._names import is_integer
 from skcentrobind._persistence.net_state import (
     callbacks_of,
@@ -97,6 +98,8 @@ class Checkpoint:
             fault = f"it was written with other parameters, see {', '.join(names)}"
         elif found.get("data") != self.print["data"]:
             fault = "it was written for other data" + self._other_data(dict(found["data"]))
+        elif found.get("samples") != self.print.get("samples"):
+            fault = "it was written for other groups or weights of the samples"
         else:
             return
         raise ValueError(
@@ -225,7 +228,11 @@ def checked_path(path: Any, every: Any) -> Path:
 def _print_of(parameters: Mapping[str, Any], class_name: str, X: Modalities) -> dict[str, Any]:
     own = {name: _parameter(value) for name, value in parameters.items() if name not in _IGNORED}
     data = [[name, _digest(_parts(array))] for name, array in X.items()]
-    return {"parameters": own | {"class": class_name}, "data": data}
+    found = {"parameters": own | {"class": class_name}, "data": data}
+    codes, weight = repeated_codes(X.groups), uneven_weights(X.sample_weight)
+    known = {"groups": codes, "weights": weight}
+    own = {name: _digest(_parts(values)) for name, values in known.items() if values is not None}
+    return found | ({"samples": own} if own else {})
 
 
 def _parameter(value: Any) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,18 @@ from torch.utils.data import Dataset
 
 from skcentrobind._encoders.custom import CustomEncoder
 from skcentrobind._encoders.module import BindModule, prepared_batch
-from skcentrobind._ops import global_torch
+from skcentrobind._ops import equal_rows, global_torch
 from skcentrobind._training.callbacks import (
     ProgressBar,
     StopIfDiverged,
     stop_early,
 )
-from skcentrobind._training.plan import Plan, intra_loss, with_second_head
+from skcentrobind._training.plan import Plan
+from skcentrobind._training.related import codes_of_streamed, known_to_metrics, samples_of
 from skcentrobind._training.streaming import StreamedRows
 from skcentrobind.losses import BaseLoss
+from skcentrobind.losses._base import compute
+from skcentrobind.losses._samples import relevant
 from skcentrobind.metrics import mean_reciprocal_rank
 
 # Prepared data beyond these bytes (2 GiB) are not copied.
@@ -56,14 +60,19 @@ class BindData(Dataset):
         bank are concatenated.
     mask : Tensor of bool of shape (n_samples, n_modalities) or None
         Which samples have which modality; None means that none is missing.
+    samples : Samples, default=None
+        Groups, duplicates and weights of all samples; None if there are none.
     """
 
-    def __init__(self, inputs, mask):
+    def __init__(self, inputs, mask, samples=None):
         self.inputs = inputs
         self.mask = mask
+        self.samples = samples
 
     @classmethod
-    def from_modalities(cls, X, present, scalers, groups, device, rows=None):
+    def from_modalities(
+        cls, X, present, scalers, groups, device, rows=None, same_group="positive", finds=False
+    ):
         """Lay out rows of all modalities for the groups.
 
         Parameters
@@ -80,12 +89,16 @@ class BindData(Dataset):
             Device of the inputs.
         rows : ndarray of int of shape (n_rows,), default=None
             Rows of X to use; None for all.
+        same_group : {"positive", "ignore"}, default="positive"
+            What samples of one group are to each other.
+        finds : bool, default=False
+            Whether equal rows of a modality are found.
 
         Returns
         -------
         data : BindData
         """
-        inputs = []
+        inputs, codes = [], {}
         n_features = sum(math.prod(array.shape[1:]) for array in X.arrays)
         is_large = 4 * len(present) * n_features > _COPY_BYTES
         for members in groups:
@@ -93,13 +106,17 @@ class BindData(Dataset):
             arrays = [X.arrays[m] for m in members]
             if is_large or any(sparse.issparse(a) or isinstance(a, np.memmap) for a in arrays):
                 inputs.append(StreamedRows(names, arrays, group_scalers, rows, device))
-                continue
-            if rows is not None:
-                arrays = [array[rows] for array in arrays]
-            inputs.append(prepared_batch(names, arrays, group_scalers, device))
-        if not present.all():
-            return cls(inputs, torch.from_numpy(present).to(device))
-        return cls(inputs, None)
+            else:
+                if rows is not None:
+                    arrays = [array[rows] for array in arrays]
+                inputs.append(prepared_batch(names, arrays, group_scalers, device))
+            if finds:
+                codes |= _codes_of(inputs[-1], members, arrays)
+        samples = None
+        if codes or any(part is not None for part in X.per_sample[1:]):
+            samples = samples_of(X.per_sample, codes, present, rows, same_group, device)
+        mask = None if present.all() else torch.from_numpy(present).to(device)
+        return cls(inputs, mask, samples)
 
     def __len__(self):
         return len(self.inputs[0])
@@ -109,6 +126,10 @@ class BindData(Dataset):
         batch = {"inputs": [x.index_select(0, rows) for x in self.inputs]}
         if self.mask is not None:
             batch["mask"] = self.mask.index_select(0, rows)
+        if self.samples is not None:
+            samples = relevant(self.samples.of_rows(rows))
+            if samples is not None:
+                batch["samples"] = samples
         return batch
 
 
@@ -146,6 +167,20 @@ class EpochBatches:
         order = order.to(self.data.inputs[0].device)
         for rows in order.tensor_split(len(self)):
             yield self.data[rows], None
+
+
+def _codes_of(x, members, arrays):
+    """Find the equal rows of the members of a group; a dict from modality to codes."""
+    if isinstance(x, StreamedRows):
+        return codes_of_streamed(x, members)
+    rows, end, codes = x.flatten(1), 0, {}
+    for m, array in zip(members, arrays, strict=True):
+        start, end = end, end + math.prod(array.shape[1:])
+        own = rows[:, start:end]
+        found = equal_rows(*own.shape, own.__getitem__)
+        if found is not None:
+            codes[m] = found
+    return codes
 
 
 class BindNet(NeuralNet):
@@ -225,7 +260,7 @@ class BindNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the loss of a batch."""
-        return self.criterion_(*y_pred, self.generator_)
+        return compute(self.criterion_, *y_pred, self.generator_, X and X.get("samples"))
 
     def on_epoch_begin(self, net, **kwargs):
         """Start the epoch; the modes of layers are set here, once, not in every step."""
@@ -265,7 +300,8 @@ class BindNet(NeuralNet):
             for parameter in group["params"]:
                 parameter.grad = None
         y_pred = self.infer(batch[0])
-        loss, frozen = self.criterion_.step(*y_pred, self.generator_)
+        samples = batch[0].get("samples")
+        loss, frozen = self.criterion_.step(*y_pred, self.generator_, samples)
         if not loss.requires_grad:
             # All rows of the batch have only the frozen anchor: there is nothing to learn.
             return {"loss": loss, "y_pred": y_pred}
@@ -289,13 +325,18 @@ class BindNet(NeuralNet):
         # The same noise in every epoch keeps the epochs comparable.
         generator = torch.Generator(self.device).manual_seed(self.seed)
         y_pred = self.infer(batch[0], generator)
-        loss = self.criterion_(*y_pred, generator)
+        samples = batch[0].get("samples")
+        loss = compute(self.criterion_, *y_pred, generator, samples)
         z, z_augmented = (self.criterion_.shared(t).cpu().numpy() for t in y_pred[:2])
         present = None if y_pred[2] is None else y_pred[2].T.cpu().numpy()
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
             present = None if present is None else present.repeat(2, axis=1)
-        self.history.record_batch("valid_score", mean_reciprocal_rank(z, present=present))
+        with warnings.catch_warnings():
+            # Held-out rows without groups may be equal, of which fit would warn in every epoch.
+            warnings.simplefilter("ignore", UserWarning)
+            score = mean_reciprocal_rank(z, present=present, **known_to_metrics(samples))
+        self.history.record_batch("valid_score", score)
         return {"loss": loss, "y_pred": y_pred}
 
     @torch.no_grad()
@@ -413,56 +454,11 @@ def build_net(
         options["train_split"] = predefined_split(data_valid)
         callbacks.append(("early_stopping", stop_early(patience)))
     options["callbacks"] = [*callbacks, *last]
-    return _make_net(plan, module, loss, "binding", plan.seed, **options)
+    return make_net(plan, module, loss, "binding", plan.seed, **options)
 
 
-def pretrain(
-    plan: Plan,
-    module: BindModule,
-    data: BindData,
-    epochs: int,
-    *,
-    callbacks: Sequence | None = None,
-    verbose: int = 0,
-    data_valid: BindData | None = None,
-    last: Sequence = (),
-    resume: Callable[[BindNet], None] | None = None,
-) -> None:
-    """Train every encoder on its own augmented rows, in place.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to train.
-    module : BindModule
-        The encoders.
-    data : BindData
-        The samples.
-    epochs : int
-        Number of epochs.
-    callbacks : list of skorch callbacks, default=None
-        Copies of the user's callbacks, which are told of these epochs, too.
-    verbose : int, default=0
-        Verbosity.
-    data_valid : BindData, default=None
-        Rows whose loss and score callbacks may read; they stop nothing here.
-    last : list of (str, callback), default=()
-        Called after all others, and not one of the user's.
-    resume : callable, default=None
-        As in `BindNet.train_on`.
-    """
-    if not any(parameter.requires_grad for parameter in module.parameters()):
-        return
-    loss = with_second_head(plan, intra_loss(plan))
-    options: dict[str, Any] = {"has_batch_callbacks": bool(callbacks), "verbose": verbose}
-    if callbacks and data_valid is not None:
-        options["train_split"] = predefined_split(data_valid)
-    options["callbacks"] = [*(callbacks or []), *last]
-    net = _make_net(plan, module, loss, "pre-training", plan.seed + 3, **options)
-    net.train_on(data, epochs, resume)
-
-
-def _make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), **options):
+def make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), **options):
+    """Return an initialised net for one phase of the training."""
     return BindNet(
         module,
         loss.to(plan.device),
@@ -482,7 +478,7 @@ def _make_net(plan, module, loss, phase, seed, train_split=None, callbacks=(), *
 
 
 def _optimizer_options(plan, module):
-    """Return the learning rates of the groups of encoders, and what has no weight decay."""
+    """Return the learning rates of groups of encoders, and what has no weight decay."""
     rates = [spec.learning_rate for spec in plan.modalities]
     apart = []
     if plan.learn_temperature:

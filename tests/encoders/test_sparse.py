@@ -254,6 +254,7 @@ def test_single_sparse_modality():
     assert 0 < bind.score(X) <= 1
 
 
+@pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_output_of_a_vectorizer():
     words = np.array(["cat", "dog", "cow", "hen", "fox", "bee"])
     chosen = np.random.default_rng(0).random((60, 6)) < 0.5

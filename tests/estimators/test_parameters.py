@@ -41,7 +41,7 @@ EFFECTS = {
 
 #: Parameters that have tests of their own, here or in other files.
 TESTED_APART = {"callbacks", "device", "modalities", "n_components", "output", "verbose"}
-TESTED_APART |= {"alignment_temperature", "init", "precision"}
+TESTED_APART |= {"alignment_temperature", "init", "precision", "same_group", "ignore_duplicates"}
 
 
 CLASSES = {"centro": CentroBindTransformer, "fixed": FixedAnchorBindTransformer}

@@ -58,8 +58,8 @@ def test_large_arrays_are_streamed(arrays, monkeypatch):
     data = []
     from_modalities = BindData.from_modalities.__func__
 
-    def spy(cls, *args):
-        data.append(from_modalities(cls, *args))
+    def spy(cls, *args, **kwargs):
+        data.append(from_modalities(cls, *args, **kwargs))
         return data[-1]
 
     monkeypatch.setattr(BindData, "from_modalities", classmethod(spy))
