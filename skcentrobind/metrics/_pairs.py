@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -187,5 +188,15 @@ def warn_of_ties(tied: Sequence[Bools]) -> None:
             "their own, which then gets the mean of the tied ranks. Where several samples show "
             "the same thing, say so with groups: Modalities(..., groups=labels).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=_levels_to_caller(),
         )
+
+
+def _levels_to_caller() -> int:
+    """Return the stack level, for `warnings.warn` in the calling function, of the user's call."""
+    frame: Any = sys._getframe(1)
+    level = 1
+    # `score` runs inside decorators of torch.
+    while frame and frame.f_globals.get("__name__", "").split(".")[0] in ("skcentrobind", "torch"):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import quick_centro
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -112,6 +113,22 @@ def test_a_collapsed_space_is_at_chance():
     assert_allclose(ranks, (40 + 1) / (4 + 1))
     with pytest.warns(UserWarning, match="mean of the tied ranks"):
         assert_allclose(retrieval_ranks(np.ones((40, 3)), np.ones((40, 3))), 20.5)
+
+
+def test_the_warning_names_the_line_of_the_caller():
+    z = np.ones((40, 3))
+    X = {"a": np.arange(80.0).reshape(40, 2), "b": (np.arange(40) % 2)[:, None] * z}
+    bind = quick_centro().fit(X)
+    calls = [
+        lambda: retrieval_ranks(z, z),
+        lambda: recall_at_k(z, z),
+        lambda: mean_reciprocal_rank([z, z]),
+        lambda: bind.score(X),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="of the queries other candidates") as found:
+            call()
+        assert found[0].filename == __file__
 
 
 def test_distinct_labels_are_no_groups():
