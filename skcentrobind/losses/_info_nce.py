@@ -173,18 +173,10 @@ def anchor_info_nce(
     plain = bounded and moderate
     softmax_of = _SOFTMAX_OF[direction]
     if samples is not None:
-        relations = _relations(samples, duplicates, embeddings, present)
+        share = samples.share(present, embeddings[..., 0])
+        relations = Relations(samples, duplicates, share, present)
         return RelatedInfoNCE.apply(embeddings, anchor, scale, relations, softmax_of, chunk_size)
     return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, softmax_of, chunk_size, plain)
-
-
-def _relations(
-    samples: Samples, duplicates: Tensor | None, embeddings: Tensor, present: Tensor | None
-) -> Relations:
-    codes = [part for part in (samples.duplicates, duplicates) if part is not None]
-    share = samples.share(present, embeddings[..., 0])
-    are_positive = samples.same_group == "positive"
-    return Relations(samples.groups, are_positive, codes, share, present)
 
 
 def _scale(temperature: float | Tensor, embeddings: Tensor) -> tuple[float | Tensor, bool]:

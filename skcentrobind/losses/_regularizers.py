@@ -117,8 +117,8 @@ def uniformity(
         present = torch.ones((n_modalities, batch), dtype=torch.bool, device=embeddings.device)
     both = present[:, :, None] & present[:, None]
     both = both & ~torch.eye(batch, dtype=torch.bool, device=embeddings.device)
-    if samples is not None:
-        both = both & ~_alike(samples, batch, embeddings.device)
+    for alike in () if samples is None else (samples.positives(), samples.excluded()):
+        both = both if alike is None else both & ~alike
     n_pairs: Tensor = both.sum(dim=(1, 2))  # each counted twice
     # |u - v|^2 = 2 - 2 u.v on the sphere
     logits = 2 * t * (embeddings @ embeddings.transpose(1, 2) - 1)
@@ -204,17 +204,6 @@ def _weighted_inconsistency(embeddings: Tensor, present: Tensor | None, samples:
         values.append(_inconsistency(u, v, share))
         takes_part.append(share.new_tensor(len(u)) if rows is None else rows.sum().to(share))
     return mean_over(torch.stack(values), torch.stack(takes_part) > 1)
-
-
-def _alike(samples: Samples, batch: int, device: torch.device) -> Tensor:
-    """Return which samples are of one group, or have equal rows, (n_modalities or 1, b, b)."""
-    alike = torch.zeros((1, batch, batch), dtype=torch.bool, device=device)
-    if samples.groups is not None:
-        alike = alike | (samples.groups[:, None] == samples.groups)
-    if samples.duplicates is not None:
-        codes = samples.duplicates
-        alike = alike | ((codes[:, :, None] == codes[:, None]) & (codes >= 0)[:, :, None])
-    return alike
 
 
 def _inconsistency(left: Tensor, right: Tensor, share: Tensor | None = None) -> Tensor:

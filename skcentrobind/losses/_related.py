@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skcentrobind._ops import matmul
+from skcentrobind.losses._samples import Samples
 
 # A tile of the logits of all modalities has about this many numbers (1 MiB of float32).
 _TILE_SIZE = 2**18
@@ -25,50 +26,31 @@ class Relations(NamedTuple):
 
     Attributes
     ----------
-    groups : Tensor of int64 of shape (batch,) or None
-        Equal for samples of the same group.
-    are_positive : bool
-        Whether samples of the same group are positives; otherwise they are left out.
-    duplicates : list of Tensor of int64 of shape (n_modalities, batch)
-        Equal, and at least 0, for rows that are equal. Rows that are so in any of them are left
-        out, unless they are positives.
+    samples : Samples
+        Groups and duplicates.
+    duplicates : Tensor of int64 of shape (n_modalities, batch) or None
+        Further duplicates, of the anchors.
     share : Tensor of shape (n_modalities, batch)
         Share of each sample in the mean.
     mask : Tensor of bool of shape (n_modalities, batch) or None
         Which samples take part.
     """
 
-    groups: Tensor | None
-    are_positive: bool
-    duplicates: list[Tensor]
+    samples: Samples
+    duplicates: Tensor | None
     share: Tensor
     mask: Tensor | None
 
-    def of_tile(self, tile: slice, size: int, device: torch.device) -> tuple[Any, Any]:
+    def of_tile(self, tile: slice) -> tuple[Tensor | None, Tensor | None]:
         """Return which candidates of a tile count, and which are positives.
 
         Both are Tensors of bool of shape (n_modalities or 1, batch, chunk). None stands for all
         candidates, and for the sample itself as the only positive.
         """
-        same: Any = None
-        own: Any = None
-        excluded: Any = None
-        if self.groups is not None:
-            same = self.groups[:, None] == self.groups[None, tile]
-        for codes in self.duplicates:
-            equal = (codes[:, :, None] == codes[:, None, tile]) & (codes >= 0)[:, :, None]
-            excluded = equal if excluded is None else excluded | equal
-        positive = same if self.are_positive else None
-        if same is not None and not self.are_positive:
-            excluded = same[None] if excluded is None else excluded | same
-        if excluded is not None:
-            if positive is None:
-                rows = torch.arange(size, device=device)
-                own = rows[:, None] == rows[tile]
-            excluded = excluded & ~(own if positive is None else positive)
+        positive = self.samples.positives(tile)
+        excluded = self.samples.excluded(self.duplicates, tile)
         counts = None if excluded is None else ~excluded
-        if positive is not None:
-            positive = positive[None]
+        positive = None if positive is None else positive[None]
         if self.mask is not None:
             valid = self.mask[:, :, None] & self.mask[:, None, tile]
             counts = valid if counts is None else counts & valid
@@ -150,10 +132,9 @@ class _Sweep:
         Both are of shape (n_modalities, batch, chunk), with the smallest number for all others; the
         second is None where each sample is its only positive.
         """
-        size, device = self.scaled.shape[1], self.scaled.device
         for tile in self.tiles:
             logits = matmul(self.scaled, self.a[..., tile, :].transpose(-1, -2))
-            counts, positive = self.relations.of_tile(tile, size, device)
+            counts, positive = self.relations.of_tile(tile)
             # Large but finite: -inf - (-inf) in a missing row would be NaN.
             of_positives = None
             if positive is not None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 from torch import Tensor
+
+# All candidates of a batch.
+_ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Samples:
             raise ValueError(f"same_group must be 'positive' or 'ignore', got {self.same_group!r}.")
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        """Return the number of samples, as skorch asks every part of a batch."""
         known = (self.groups, self.weight, self.duplicates)
         return next((part.shape[-1] for part in known if part is not None), 0)
 
@@ -116,52 +120,56 @@ class Samples:
         """
         if self.duplicates is None:
             return self
-        codes = self.duplicates
-        equal = (codes[:, :, None] == codes[:, None]) & (codes >= 0)[:, :, None]
+        equal = _equal(self.duplicates)
         if present is not None:
             equal = equal | ~(present[:, :, None] | present[:, None])
-        own = torch.eye(codes.shape[1], dtype=torch.bool, device=codes.device)
+        own = torch.eye(len(self), dtype=torch.bool, device=equal.device)
         equal = equal.all(dim=0) | own
         # The number of a sample is the position of the first one that is equal to it.
         return replace(self, duplicates=equal.to(torch.int8).argmax(dim=1)[None])
 
-    def positives(self) -> Tensor | None:
+    def positives(self, tile: slice = _ALL) -> Tensor | None:
         """Return which candidates (columns) are positives of which queries (rows).
+
+        Parameters
+        ----------
+        tile : slice, default=slice(None)
+            The candidates.
 
         Returns
         -------
-        positives : Tensor of bool of shape (batch, batch) or None
+        positives : Tensor of bool of shape (batch, n_candidates) or None
             None if these are the samples themselves alone.
         """
         if self.groups is None or self.same_group == "ignore":
             return None
-        return self.groups[:, None] == self.groups
+        return self.groups[:, None] == self.groups[tile]
 
-    def excluded(self, other: Tensor | None = None) -> Tensor | None:
+    def excluded(self, other: Tensor | None = None, tile: slice = _ALL) -> Tensor | None:
         """Return which candidates are neither positives nor negatives.
 
         Parameters
         ----------
         other : Tensor of int64 of shape (n_modalities, batch), default=None
             Further duplicates, those of the modality that the candidates are of.
+        tile : slice, default=slice(None)
+            The candidates.
 
         Returns
         -------
-        excluded : Tensor of bool of shape (n_modalities or 1, batch, batch) or None
+        excluded : Tensor of bool of shape (n_modalities or 1, batch, n_candidates) or None
             None if there are none. Symmetric.
         """
-        parts = [codes for codes in (self.duplicates, other) if codes is not None]
-        equal = [(c[:, :, None] == c[:, None]) & (c >= 0)[:, :, None] for c in parts]
+        alike = [_equal(codes, tile) for codes in (self.duplicates, other) if codes is not None]
         if self.groups is not None and self.same_group == "ignore":
-            equal.append((self.groups[:, None] == self.groups)[None])
-        if not equal:
+            alike.append((self.groups[:, None] == self.groups[tile])[None])
+        if not alike:
             return None
-        excluded = equal[0]
-        for more in equal[1:]:
-            excluded = excluded | more
-        positives = self.positives()
+        excluded = reduce(torch.bitwise_or, alike)
+        positives = self.positives(tile)
         if positives is None:
-            positives = torch.eye(excluded.shape[-1], dtype=torch.bool, device=excluded.device)
+            rows = torch.arange(excluded.shape[1], device=excluded.device)
+            positives = rows[:, None] == rows[tile]
         return excluded & ~positives
 
     def share(self, mask: Tensor | None, like: Tensor) -> Tensor:
@@ -187,14 +195,17 @@ class Samples:
         return weight / total.masked_fill(total == 0, 1)
 
 
-def relevant(samples: Samples | None) -> Samples | None:
+def _equal(codes: Tensor, tile: slice = _ALL) -> Tensor:
+    """Return which rows have equal numbers of at least 0, (n_modalities, batch, n_candidates)."""
+    return (codes[:, :, None] == codes[:, None, tile]) & (codes >= 0)[:, :, None]
+
+
+def relevant(samples: Samples) -> Samples | None:
     """Return None in place of samples that are all different and equally heavy.
 
     A batch rarely holds two samples of one small group. On an accelerator nothing is read, which
     would stall it.
     """
-    if samples is None:
-        return None
     groups, duplicates = samples.groups, samples.duplicates
     if groups is not None and groups.device.type == "cpu" and not _repeats(groups[None]):
         groups = None
