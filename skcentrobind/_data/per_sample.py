@@ -95,7 +95,7 @@ def read_weights(weights: Any, n_samples: int, index: Any = None) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the shape is wrong, a weight is negative, NaN or infinite, or none is positive.
+        If the shape is wrong, or a weight is negative, NaN or infinite.
     """
     check_same_rows(index, weights, "sample_weight")
     values = _vector(weights)
@@ -177,7 +177,7 @@ def without_weightless(X: Any) -> tuple[Any, Any]:
     Parameters
     ----------
     X : Modalities
-        The data.
+        The data, with weights.
 
     Returns
     -------
@@ -192,12 +192,17 @@ def without_weightless(X: Any) -> tuple[Any, Any]:
         If no sample has a positive weight.
     """
     weights = X.sample_weight
-    if weights is None or weights.all():
+    refuse_weightless(weights)
+    if weights.all():
         return X, slice(None)
+    rows = np.flatnonzero(weights)
+    return X[rows], rows
+
+
+def refuse_weightless(weights: np.ndarray) -> None:
+    """Refuse weights that are all 0."""
     if not weights.any():
         raise ValueError(
             f"sample_weight is 0 in all {len(weights)} samples, so none is left; leave it out if "
             "all samples are alike."
         )
-    rows = np.flatnonzero(weights)
-    return X[rows], rows

@@ -379,12 +379,9 @@ class BaseBindTransformer(FittedSpace):
             present = present[rows]
         members = [group.members for group in module.groups]
         scalers = list(self.scalers_.values())
-        known = {"same_group": self.same_group, "finds": self.ignore_duplicates}
-        known = {} if loss is None else known
+        known = {"same_group": self.same_group, "finds": self.ignore_duplicates} if loss else {}
         device = self._plan.device
         data = BindData.from_modalities(X, present, scalers, members, device, rows, **known)
-        if loss is None:
-            data.samples = None
-        elif data.samples is not None:
+        if data.samples is not None:
             data.samples = seen_by(loss, data.samples)
         return data

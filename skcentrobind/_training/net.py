@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +37,8 @@ from skcentrobind._training.streaming import StreamedRows
 from skcentrobind.losses import BaseLoss
 from skcentrobind.losses._base import compute
 from skcentrobind.losses._samples import relevant
-from skcentrobind.metrics import mean_reciprocal_rank
+from skcentrobind.metrics._inputs import embeddings
+from skcentrobind.metrics._pairs import mean_over_pairs, reciprocal
 
 # Prepared data beyond these bytes (2 GiB) are not copied.
 _COPY_BYTES = 2**31
@@ -71,7 +71,7 @@ class BindData(Dataset):
 
     @classmethod
     def from_modalities(
-        cls, X, present, scalers, groups, device, rows=None, same_group="positive", finds=False
+        cls, X, present, scalers, groups, device, rows=None, same_group=None, finds=False
     ):
         """Lay out rows of all modalities for the groups.
 
@@ -89,8 +89,8 @@ class BindData(Dataset):
             Device of the inputs.
         rows : ndarray of int of shape (n_rows,), default=None
             Rows of X to use; None for all.
-        same_group : {"positive", "ignore"}, default="positive"
-            What samples of one group are to each other.
+        same_group : {"positive", "ignore"} or None, default=None
+            What samples of one group are to each other; None lays out the inputs alone.
         finds : bool, default=False
             Whether equal rows of a modality are found.
 
@@ -113,7 +113,7 @@ class BindData(Dataset):
             if finds:
                 codes |= _codes_of(inputs[-1], members, arrays)
         samples = None
-        if codes or any(part is not None for part in X.per_sample[1:]):
+        if same_group and (codes or any(part is not None for part in X.per_sample[1:])):
             samples = samples_of(X.per_sample, codes, present, rows, same_group, device)
         mask = None if present.all() else torch.from_numpy(present).to(device)
         return cls(inputs, mask, samples)
@@ -332,11 +332,9 @@ class BindNet(NeuralNet):
         if len(z) == 1:
             z = [z_augmented[0], z[0]]
             present = None if present is None else present.repeat(2, axis=1)
-        with warnings.catch_warnings():
-            # Held-out rows without groups may be equal, of which fit would warn in every epoch.
-            warnings.simplefilter("ignore", UserWarning)
-            score = mean_reciprocal_rank(z, present=present, **known_to_metrics(samples))
-        self.history.record_batch("valid_score", score)
+        Z = embeddings(z, present, **known_to_metrics(samples))
+        # Held-out rows without groups may be equal, of which fit would warn in every epoch.
+        self.history.record_batch("valid_score", mean_over_pairs(Z, reciprocal, warns=False))
         return {"loss": loss, "y_pred": y_pred}
 
     @torch.no_grad()

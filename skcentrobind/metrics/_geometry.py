@@ -56,7 +56,7 @@ def alignment(Z: EmbeddingsLike, *, alpha: float = 2) -> DataFrame:
     text     1.0   0.0
     """
     check_positive(alpha, "alpha")
-    return pair_frame(embeddings(Z), lambda x, y: _mean_distance(x - y, alpha), diagonal=0.0)
+    return pair_frame(embeddings(Z), lambda x, y: mean_distance(x - y, alpha), diagonal=0.0)
 
 
 def centroid_alignment(Z: EmbeddingsLike, *, alpha: float = 2) -> Series:
@@ -97,7 +97,7 @@ def centroid_alignment(Z: EmbeddingsLike, *, alpha: float = 2) -> Series:
         for other, has in zip(checked.arrays, checked.present.T, strict=True):
             total += np.where(has[rows, None], other[rows], 0)
         centre = total / count[rows, None]
-        values.append(_mean_distance(z[rows] - centre, alpha) if rows.any() else np.nan)
+        values.append(mean_distance(z[rows] - centre, alpha) if rows.any() else np.nan)
     return pd.Series(values, index=checked.names)
 
 
@@ -251,9 +251,11 @@ def linear_cka(Z: EmbeddingsLike, *, debiased: bool = False) -> DataFrame:
     )
 
 
-def _mean_distance(difference: Floats, alpha: float) -> float:
+def mean_distance(difference: Floats, alpha: float, weight: Floats | None = None) -> float:
+    """Return the mean of |difference|^alpha over the rows, by weight if there are weights."""
     # A power of the squared distance needs no root where alpha is 2.
-    return float(np.mean(np.einsum("kd,kd->k", difference, difference) ** (alpha / 2)))
+    powers = np.einsum("kd,kd->k", difference, difference) ** (alpha / 2)
+    return float(np.average(powers, weights=weight))
 
 
 def _with_pooled(Z: Embeddings, measure: Callable[[Floats], float], min_samples: int) -> Series:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcentrobind.metrics._inputs import Bools, Floats
+from skcentrobind.metrics._inputs import Floats
 
 # A block of similarities takes about 16 MB of float64.
 _BLOCK = 2**21
@@ -57,11 +57,9 @@ def best_ranks(
     return ranks
 
 
-def group_sizes(groups: NDArray[np.int64] | None, rows: Bools | slice) -> NDArray[np.int64] | int:
-    """Return, for each of some samples, how many of them are of its group; 1 without groups."""
-    if groups is None:
-        return 1
-    _, inverse, counts = np.unique(groups[rows], return_inverse=True, return_counts=True)
+def group_sizes(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each sample how many samples are of its group."""
+    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return counts[inverse.reshape(-1)]
 
 

@@ -19,6 +19,7 @@ from skcentrobind._data.per_sample import (
     PerSample,
     read_groups,
     read_weights,
+    refuse_weightless,
     repeated_codes,
     uneven_weights,
 )
@@ -140,8 +141,8 @@ def known_of(
         labels = read_groups(groups, n_samples, own.index)
     if sample_weight is not None:
         weight = read_weights(sample_weight, n_samples, own.index)
-    if weight is not None and not weight.any():
-        raise ValueError(f"sample_weight is 0 in all {n_samples} samples, so none is left.")
+    if weight is not None:
+        refuse_weightless(weight)
     return repeated_codes(labels), uneven_weights(weight)
 
 

@@ -48,6 +48,8 @@ def mean_over_pairs(
     Z: Embeddings,
     summary: Callable[[Floats, Floats | None], float],
     pairs: list[Pair] | None = None,
+    *,
+    warns: bool = True,
 ) -> float:
     """Return the mean over pairs of modalities of a summary of the ranks.
 
@@ -60,6 +62,8 @@ def mean_over_pairs(
         number.
     pairs : list of ((int, ...), int), default=None
         Positions of query and gallery modalities; every ordered pair of two if None.
+    warns : bool, default=True
+        Whether to warn of ties.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def mean_over_pairs(
     """
     if pairs is None:
         pairs = all_pairs(len(Z.names))
-    values = [summary(found.ranks, found.weight) for found in ranks_of_pairs(Z, pairs)]
+    values = [summary(found.ranks, found.weight) for found in ranks_of_pairs(Z, pairs, warns=warns)]
     return float(np.mean(values))
 
 
@@ -112,7 +116,7 @@ class Ranked(NamedTuple):
     sizes: Any
 
 
-def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[Ranked]:
+def ranks_of_pairs(Z: Embeddings, pairs: list[Pair], *, warns: bool = True) -> list[Ranked]:
     """Rank the gallery rows for all queries of some pairs of modalities.
 
     Parameters
@@ -122,6 +126,8 @@ def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[Ranked]:
     pairs : list of ((int, ...), int)
         Positions of the query modalities, which are used together if there are several, and of the
         gallery modality.
+    warns : bool, default=True
+        Whether to warn of ties.
 
     Returns
     -------
@@ -144,33 +150,28 @@ def ranks_of_pairs(Z: Embeddings, pairs: list[Pair]) -> list[Ranked]:
             "Retrieval needs at least two modalities that share at least two samples; "
             + (f"of {Z.names} none do." if len(Z.names) > 1 else f"got {Z.names} alone.")
         )
-    found: dict[Pair, Floats] = {}
-    all_tied: list[Bools] = []
+    found: dict[Pair, Ranked] = {}
+    tied: list[Bools] = []
     for (gallery, _), (rows, queries) in groups.items():
         members = sorted({m for query in queries for m in query})
         positions = [tuple(members.index(m) for m in query) for query in queries]
         arrays = [Z.arrays[m][rows] for m in members]
         target = Z.arrays[gallery][rows]
-        if Z.groups is not None:
+        weight = None if Z.sample_weight is None else Z.sample_weight[rows]
+        if Z.groups is None:
+            all_ranks, ties = zip(*compute_ranks(arrays, target, positions), strict=True)
+            tied += ties
+            sizes: Any = 1
+        else:
             codes = Z.groups[rows]
-            for query, at in zip(queries, positions, strict=True):
-                centroid = np.mean([arrays[m] for m in at], axis=0)
-                found[query, gallery] = best_ranks(centroid, target, codes, codes)
-            continue
-        for query, (ranks, tied) in zip(
-            queries, compute_ranks(arrays, target, positions), strict=True
-        ):
-            found[query, gallery] = ranks
-            all_tied.append(tied)
-    warn_of_ties(all_tied)
-    ranked = []
-    for query, gallery in pairs:
-        if (query, gallery) in found:
-            rows = np.all(Z.counted[:, [*query, gallery]], axis=1)
-            weight = None if Z.sample_weight is None else Z.sample_weight[rows]
-            sizes = group_sizes(Z.groups, rows)
-            ranked.append(Ranked(query, gallery, found[query, gallery], weight, sizes))
-    return ranked
+            centroids = [np.mean([arrays[m] for m in at], axis=0) for at in positions]
+            all_ranks = tuple(best_ranks(query, target, codes, codes) for query in centroids)
+            sizes = group_sizes(codes)
+        for query, ranks in zip(queries, all_ranks, strict=True):
+            found[query, gallery] = Ranked(query, gallery, ranks, weight, sizes)
+    if warns:
+        warn_of_ties(tied)
+    return [found[pair] for pair in pairs if pair in found]
 
 
 def warn_of_ties(tied: Sequence[Bools]) -> None:

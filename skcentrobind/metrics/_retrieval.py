@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from skcentrobind._data.modalities import Modalities
-from skcentrobind._data.per_sample import group_codes, read_groups
+from skcentrobind._data.per_sample import group_codes, read_groups, repeated_codes
 from skcentrobind.metrics._group_ranks import best_ranks
 from skcentrobind.metrics._inputs import (
     EmbeddingsLike,
@@ -36,6 +36,9 @@ from skcentrobind.metrics._ranks import compute_ranks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+#: Groups as numbers; None if all are different.
+Codes: TypeAlias = NDArray[np.int64] | None
 
 _ADVICE = "Leave out samples with missing modalities, as retrieval_report does."
 
@@ -96,45 +99,84 @@ def retrieval_ranks(
     ... )
     array([1. , 1. , 1.5])
     """
+    return _rank(*_read(queries, gallery, groups, gallery_groups))
+
+
+def _read(
+    queries: EmbeddingsLike,
+    gallery: ArrayLike,
+    groups: ArrayLike | None,
+    gallery_groups: ArrayLike | None,
+) -> tuple[Floats, Floats, Codes, Codes]:
+    """Return the rows of queries and candidates, and the groups of both, None for none."""
     query_rows = _as_queries(queries)
     gallery_rows = as_matrix(gallery, "gallery")
     check_finite(gallery_rows, "gallery", _ADVICE)
     if gallery_groups is not None:
-        return _ranks_in_other_gallery(query_rows, gallery_rows, groups, gallery_groups)
+        codes = _codes_of_both(queries, query_rows, gallery_rows, groups, gallery_groups)
+        return query_rows, gallery_rows, *codes
     if query_rows.shape != gallery_rows.shape:
         raise ValueError(
             "queries and gallery must have the same shape, since row k of one belongs to row k of "
             f"the other; got {query_rows.shape} and {gallery_rows.shape}."
         )
-    codes, _ = known_of(queries, groups, None, len(query_rows))
-    if codes is not None:
-        return best_ranks(query_rows, gallery_rows, codes, codes)
-    ranks, tied = compute_ranks([query_rows], gallery_rows, [(0,)])[0]
-    warn_of_ties([tied])
-    return ranks
+    own, _ = known_of(queries, groups, None, len(query_rows))
+    return query_rows, gallery_rows, own, own
 
 
-def _ranks_in_other_gallery(
-    queries: Floats, gallery: Floats, groups: ArrayLike | None, gallery_groups: ArrayLike
-) -> Floats:
+def _codes_of_both(
+    queries: Any, query_rows: Floats, gallery_rows: Floats, groups: Any, gallery_groups: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the groups of queries and candidates that do not belong to each other row by row."""
+    if groups is None and isinstance(queries, Modalities):
+        groups = queries.groups
     if groups is None:
         raise ValueError("gallery_groups needs groups, the labels of the queries.")
-    if queries.shape[1] != gallery.shape[1]:
+    if query_rows.shape[1] != gallery_rows.shape[1]:
         raise ValueError(
             "queries and gallery must have the same number of components, got "
-            f"{queries.shape[1]} and {gallery.shape[1]}."
+            f"{query_rows.shape[1]} and {gallery_rows.shape[1]}."
         )
-    own = read_groups(groups, len(queries))
-    others = read_groups(gallery_groups, len(gallery), what="gallery_groups")
+    own = read_groups(groups, len(query_rows))
+    others = read_groups(gallery_groups, len(gallery_rows), what="gallery_groups")
     codes = group_codes(np.concatenate([own.astype(object), others.astype(object)]))
-    query_codes, gallery_codes = np.split(codes, [len(own)])
+    query_codes, gallery_codes = codes[: len(own)], codes[len(own) :]
     alone = np.flatnonzero(~np.isin(query_codes, gallery_codes))
     if len(alone):
         raise ValueError(
             f"{len(alone)} of {len(own)} queries have no candidate of their group in the gallery, "
             f"for example row {alone[0]} of group {own[alone[0]]!r}; leave them out."
         )
-    return best_ranks(queries, gallery, query_codes, gallery_codes)
+    return query_codes, gallery_codes
+
+
+def _rank(queries: Floats, gallery: Floats, own: Codes, others: Codes) -> Floats:
+    if own is not None and others is not None:
+        return best_ranks(queries, gallery, own, others)
+    ranks, tied = compute_ranks([queries], gallery, [(0,)])[0]
+    warn_of_ties([tied])
+    return ranks
+
+
+def _summarise(
+    summary: Callable[[Floats, Floats | None], float],
+    queries: EmbeddingsLike,
+    gallery: ArrayLike,
+    groups: ArrayLike | None,
+    gallery_groups: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> float:
+    """Summarise the ranks of the queries whose weight is not 0."""
+    rows, candidates, own, others = _read(queries, gallery, groups, gallery_groups)
+    _, weight = known_of(queries, None, sample_weight, len(rows))
+    if weight is not None and not weight.all():
+        kept = np.flatnonzero(weight)
+        rows, weight = rows[kept], weight[kept]
+        own = None if own is None else own[kept]
+        if gallery_groups is None:
+            own = others = repeated_codes(own)
+            candidates = candidates[kept]
+    return summary(_rank(rows, candidates, own, others), weight)
 
 
 def recall_at_k(
@@ -179,8 +221,11 @@ def recall_at_k(
     0.5
     """
     check_whole(k, "k")
-    known = _Known(queries, gallery, groups, gallery_groups, sample_weight)
-    return recall(known.ranks, k, known.weight)
+
+    def summary(ranks: Floats, weight: Floats | None) -> float:
+        return recall(ranks, k, weight)
+
+    return _summarise(summary, queries, gallery, groups, gallery_groups, sample_weight)
 
 
 def median_rank(
@@ -219,31 +264,7 @@ def median_rank(
     >>> median_rank([[1, 0], [0, 1]], [[1, 0], [0, 1]])
     1.0
     """
-    known = _Known(queries, gallery, groups, gallery_groups, sample_weight)
-    return median(known.ranks, known.weight)
-
-
-class _Known:
-    """Ranks and weights of the queries whose weight is not 0."""
-
-    def __init__(
-        self,
-        queries: EmbeddingsLike,
-        gallery: ArrayLike,
-        groups: ArrayLike | None,
-        gallery_groups: ArrayLike | None,
-        sample_weight: ArrayLike | None,
-    ) -> None:
-        rows = _as_queries(queries)
-        codes, self.weight = known_of(queries, groups, sample_weight, len(rows))
-        labels = groups if gallery_groups is not None else codes
-        if self.weight is not None and not self.weight.all():
-            kept = np.flatnonzero(self.weight)
-            rows, self.weight = rows[kept], self.weight[kept]
-            if gallery_groups is None:
-                gallery = as_matrix(gallery, "gallery")[kept]
-            labels = None if labels is None else np.asarray(labels)[kept]
-        self.ranks = retrieval_ranks(rows, gallery, groups=labels, gallery_groups=gallery_groups)
+    return _summarise(median, queries, gallery, groups, gallery_groups, sample_weight)
 
 
 def mean_reciprocal_rank(

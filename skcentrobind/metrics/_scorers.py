@@ -13,7 +13,7 @@ import numpy as np
 
 from skcentrobind._names import is_integer
 from skcentrobind.metrics._embed import embed
-from skcentrobind.metrics._geometry import alignment, uniformity
+from skcentrobind.metrics._geometry import mean_distance, uniformity
 from skcentrobind.metrics._inputs import (
     Embeddings,
     Floats,
@@ -167,29 +167,22 @@ class _AlignmentScorer(_Scorer):
         pairs: list[Pair] = [((a,), b) for a, b in every]
         if self.pairs is not None:
             pairs = _positions(Z, self.pairs)
-        arrays = [
-            np.where(rows[:, None], z, np.nan)
-            for z, rows in zip(Z.arrays, Z.counted.T, strict=True)
-        ]
-        if Z.sample_weight is None:
-            distances = alignment(arrays, alpha=self.alpha).to_numpy()
-            values = [distances[a, b] for (a,), b in pairs]
-        else:
-            values = [self._weighted(Z, a, b) for (a,), b in pairs]
+        values = [self._distance(Z, a, b) for (a,), b in pairs]
         if np.isnan(values).all():
             raise ValueError(f"No sample has both modalities of any pair of {Z.names}.")
         value = np.nanmean(values)
         if self.uniformity_weight:
+            counted = zip(Z.arrays, Z.counted.T, strict=True)
+            arrays = [np.where(rows[:, None], z, np.nan) for z, rows in counted]
             value += self.uniformity_weight * uniformity(arrays).iloc[:-1].mean()
         return -float(value)
 
-    def _weighted(self, Z: Embeddings, a: int, b: int) -> float:
-        assert Z.sample_weight is not None
+    def _distance(self, Z: Embeddings, a: int, b: int) -> float:
         rows = Z.counted[:, [a, b]].all(axis=1)
         if not rows.any():
             return np.nan
-        distances = np.linalg.norm(Z.arrays[a][rows] - Z.arrays[b][rows], axis=1)
-        return float(np.average(distances**self.alpha, weights=Z.sample_weight[rows]))
+        weight = None if Z.sample_weight is None else Z.sample_weight[rows]
+        return mean_distance(Z.arrays[a][rows] - Z.arrays[b][rows], self.alpha, weight)
 
 
 def _check_pairs(pairs: Any, several: bool = True) -> list[NamedPair] | None:

@@ -101,6 +101,9 @@ def test_one_picture_for_several_captions():
     # Copies of the right picture do not matter, those of others would count again.
     assert recall == recall_at_k(texts, pictures, groups=things)
     assert median_rank(texts, pictures[first], **known) == np.median(ranks)
+    named = Modalities({"text": texts}, groups=things)
+    found = retrieval_ranks(named, pictures[first], gallery_groups=things[first])
+    assert_allclose(found, ranks)
     with pytest.raises(ValueError, match="queries have no candidate of their group"):
         retrieval_ranks(texts, pictures[:3], groups=things, gallery_groups=things[:3])
     with pytest.raises(ValueError, match="gallery_groups needs groups"):
