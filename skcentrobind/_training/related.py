@@ -37,15 +37,15 @@ def codes_of_streamed(x, members):
         rows = type(csr)((data, csr.indices, csr.indptr), shape=csr.shape)
         found = SparseRows.from_csr(rows, "cpu").equal_rows()
         return {} if found is None else {members[0]: found}
-    end, codes = 0, {}
-    for m, array in zip(members, x.arrays, strict=True):
-        start, end = end, end + math.prod(array.shape[1:])
+    codes = {}
+    for k, m in enumerate(members):
+        alone = x.member(k)  # the others of the group are not read
 
-        def read(rows, own=slice(start, end)):
+        def read(rows, alone=alone):
             at = torch.arange(rows.start, rows.stop, device="cpu")
-            return x.index_select(0, at).flatten(1)[:, own]
+            return alone.index_select(0, at).flatten(1)
 
-        found = equal_rows(len(x), end - start, read)
+        found = equal_rows(len(x), math.prod(x.arrays[k].shape[1:]), read)
         if found is not None:
             codes[m] = found
     return codes

@@ -33,6 +33,11 @@ class StreamedRows:
         arrays = [array[self.rows] for array in self.arrays]
         return vars(self) | {"arrays": arrays, "rows": None}
 
+    def member(self, k):
+        """Return the rows of one member of the group alone."""
+        own = [self.names[k]], [self.arrays[k]], [self.scalers[k]]
+        return StreamedRows(*own, self.rows, self.device)
+
     def index_select(self, dim, rows):
         """Read rows in the order of the file, and return them in the given order."""
         rows, order = rows.cpu().sort()
