@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from skcentrobind._data.frames import cells_of, explain_vectors, from_polars, stack_vectors
-from skcentrobind._data.items import is_frame, is_opaque
+from skcentrobind._data.items import is_frame, is_opaque, plain_tensor
 from skcentrobind._data.labels import row_labels
 from skcentrobind._data.modalities import Modalities, default_names, from_checked
 from skcentrobind._data.omics import USE_ANNDATA, is_anndata, is_mudata
@@ -110,7 +110,8 @@ def read(X: Any, reading: Reading) -> Parts:
     parts : Parts
         The modalities, not yet compared with those of fit.
     """
-    X = plain_tensor(X)
+    if hasattr(X, "detach"):
+        X = plain_tensor(X)
     return next(form.read(X, reading) for form in FORMS if form.accepts(X))
 
 
@@ -476,15 +477,6 @@ def _holder(caller: str, flat: Flat | None = None) -> Any:
 def _known_names(holder: Any) -> tuple[str, ...] | None:
     names = getattr(holder, "feature_names_in_", None)
     return None if names is None else tuple(map(str, names))
-
-
-def plain_tensor(X: Any) -> Any:
-    """Return a torch tensor as a numpy array, everything else as it is."""
-    if hasattr(X, "detach") and hasattr(X, "cpu"):
-        tensor = X.detach().cpu()
-        # numpy has no bfloat16.
-        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    return X
 
 
 #: Every form of input, one row per form; the first one that accepts the data reads them.

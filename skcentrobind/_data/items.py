@@ -71,20 +71,14 @@ def _convert(array):
 def _as_array(array):
     """Return a tensor, a nested list or a Series as a numpy array."""
     try:
-        if all(hasattr(array, method) for method in ("detach", "cpu", "numpy")):
-            tensor = array.detach().cpu()
-            # numpy has no bfloat16.
-            return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-        converted = np.asarray(array)
+        converted = np.asarray(plain_tensor(array))
         # numpy writes None and NaN among strings as words; as objects they stay what they are.
         return converted if converted.dtype.kind not in "US" else np.array(array, dtype=object)
     except (TypeError, ValueError, RuntimeError) as exc:
         fault = str(exc)
         if isinstance(array, list | tuple):
             # Rows with None among them, or of different length.
-            cells = np.empty(len(array), dtype=object)
-            for i, cell in enumerate(array):
-                cells[i] = cell
+            cells = object_cells(array)
             if stack_vectors(cells) is not None:
                 return cells
             fault = explain_vectors(cells) or fault
@@ -92,6 +86,23 @@ def _as_array(array):
             f"got a {type(array).__name__} that cannot become a numpy array: {fault} Rows need the "
             "same number of features; a torch tensor must be dense, try .float()."
         ) from exc
+
+
+def plain_tensor(X):
+    """Return a torch tensor as a numpy array, everything else as it is."""
+    if hasattr(X, "detach") and hasattr(X, "cpu"):
+        tensor = X.detach().cpu()
+        # numpy has no bfloat16.
+        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
+    return X
+
+
+def object_cells(values):
+    """Return a list as a 1-D array of objects, one by one: numpy reads nested ones as rows."""
+    cells = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        cells[i] = value
+    return cells
 
 
 def refuse_opaque(item):

@@ -110,7 +110,9 @@ class Modalities:
         index = known.index
         if ignore_index:
             index = None
-        elif not isinstance(given, Modalities) and not all(map(_is_array, arrays)):
+        elif not isinstance(given, Modalities) and not all(
+            isinstance(a, np.ndarray) for a in arrays
+        ):
             index = common_index(arrays, names)
         n_samples = items[0].shape[0]
         groups = known.groups if groups is None else read_groups(groups, n_samples, index)
@@ -483,10 +485,6 @@ def check_names(names, n_modalities):
     if are_checked and len(set(names)) == len(names) == n_modalities:
         return names
     return distinct_names(names, n_modalities)
-
-
-def _is_array(array):
-    return isinstance(array, np.ndarray)
 
 
 def _is_plain(array):

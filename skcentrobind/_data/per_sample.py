@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skcentrobind._data.items import object_cells, plain_tensor
 from skcentrobind._data.labels import check_same_rows
 
 
@@ -121,17 +122,12 @@ def read_weights(weights: Any, n_samples: int, index: Any = None) -> np.ndarray:
 
 def _vector(values: Any) -> np.ndarray:
     """Return an array of any array-like, tensors with a gradient included."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    if isinstance(values, list | tuple) and any(isinstance(value, tuple) for value in values):
-        labels = np.empty(len(values), dtype=object)  # tuples are labels, not rows
-        labels[:] = values
-        return labels
-    if isinstance(values, list | tuple) and any(value is None for value in values):
-        return np.asarray(values, dtype=object)
-    if isinstance(values, list | tuple) and len({isinstance(v, str) for v in values}) > 1:
-        return np.asarray(values, dtype=object)  # numpy would turn numbers beside text into text
-    return np.asarray(values)
+    if isinstance(values, list | tuple):
+        # Tuples are labels, not rows, and numpy would turn numbers beside text into text.
+        are_odd = any(value is None or isinstance(value, tuple) for value in values)
+        if are_odd or len({isinstance(value, str) for value in values}) > 1:
+            return object_cells(values)
+    return np.asarray(plain_tensor(values))
 
 
 def group_codes(groups: np.ndarray) -> np.ndarray:

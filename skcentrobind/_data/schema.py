@@ -17,9 +17,8 @@ from skcentrobind._data.forms import (
     Parts,
     column_names,
     compare_columns,
-    plain_tensor,
 )
-from skcentrobind._data.items import check_numeric, is_frame, missing_rows
+from skcentrobind._data.items import check_numeric, is_frame, missing_rows, plain_tensor
 from skcentrobind._data.modalities import Modalities, from_checked
 from skcentrobind._data.statistics import find_missing
 from skcentrobind._names import did_you_mean, position_of

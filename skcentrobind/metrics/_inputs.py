@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcentrobind._data.forms import plain_tensor
 from skcentrobind._data.frames import stack_vectors
-from skcentrobind._data.items import is_opaque, refuse_opaque
+from skcentrobind._data.items import is_opaque, plain_tensor, refuse_opaque
 from skcentrobind._data.labels import common_index
 from skcentrobind._data.modalities import Modalities, default_names
 from skcentrobind._data.per_sample import (

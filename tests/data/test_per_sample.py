@@ -132,6 +132,15 @@ def test_labels_of_any_kind(labels, n_groups):
     assert describe(X)["groups"].tolist() == [n_groups, n_groups]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64"])
+def test_tensors_are_labels_and_weights(dtype):
+    torch = pytest.importorskip("torch", reason="the container works without torch")
+    values = torch.tensor([1, 1, 2, 3, 2, 1]).to(getattr(torch, dtype))
+    X = draw(groups=values, sample_weight=values)
+    assert_array_equal(X.sample_weight, [1, 1, 2, 3, 2, 1])
+    assert "in 3 groups" in repr(X)
+
+
 def test_describe_counts_the_groups_of_present_samples():
     a = np.ones((6, 2)) * np.arange(6)[:, None]
     a[[2, 4]] = np.nan
