@@ -19,6 +19,7 @@ at which case it is found, in results/fuzz_faults.json.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -114,6 +115,11 @@ def run_alone(seed, number):
     print(case(rng))
 
 
+def without_folders(message):
+    """Leave temporary folders, which are those of one machine, out of a message."""
+    return re.sub(rf"{re.escape(tempfile.gettempdir())}/\w+/?", "", message)
+
+
 def find_faults(n, seed, names=None):
     """Return for every fault the first case that finds it in a copy of the package."""
     from _fuzz_faults import FAULTS
@@ -137,7 +143,7 @@ def find_faults(n, seed, names=None):
             last = json.loads(lines[-1])
         is_found = last["outcome"] not in ("confirmed", "refused")
         found[name] = {"case": last["case"] if is_found else None, "kind": last["kind"]}
-        found[name]["message"] = last["message"][:160].replace(folder, "")
+        found[name]["message"] = without_folders(last["message"])[:160]
         print(f"{name}: {found[name]}", flush=True)
     return found
 

@@ -333,6 +333,7 @@ def test_xor_needs_both_and_blocks_of_the_image_stay_apart():
     assert not held_out & {row.tobytes() for row in split.X_train["visible"]}
 
 
+# One component of unit length is 1 or -1, so most queries tie.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_settings_are_chosen_by_the_held_out_rows():
     pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")

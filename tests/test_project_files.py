@@ -170,3 +170,10 @@ def test_package_data_names_every_file_that_is_not_code(setup_cfg):
             left_out.append(path.relative_to(ROOT).as_posix())
     assert left_out == []
     assert (PACKAGE / "py.typed").exists()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks" / "results").iterdir()), ids=lambda path: path.name
+)
+def test_stored_results_name_no_folder_of_a_machine(path):
+    assert not re.findall(r"/(?:tmp|home|root|work|Users|var)/\S*", path.read_text())

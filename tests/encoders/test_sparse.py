@@ -254,6 +254,7 @@ def test_single_sparse_modality():
     assert 0 < bind.score(X) <= 1
 
 
+# Six words make equal rows, of which the score warns.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_output_of_a_vectorizer():
     words = np.array(["cat", "dog", "cow", "hen", "fox", "bee"])

@@ -296,7 +296,7 @@ def test_too_few_weights_are_refused(X, weights, message):
 
 
 def test_a_checkpoint_of_other_groups_is_refused(X, path):
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="the extra `save` is not installed")
     quick_centro(max_epochs=2).fit(known(X), checkpoint=path)
     with pytest.raises(ValueError, match="other groups or weights"):
         quick_centro(max_epochs=2).fit(known(X, groups=range(40)), checkpoint=path)

@@ -112,6 +112,7 @@ def test_ranks_depend_on_angles_only(pair, seed, scale):
     assert_array_equal(rotated, retrieval_ranks(queries, gallery))
 
 
+# Candidates are equal on purpose, of which the measures warn.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_samples", [7, 1001])
@@ -123,6 +124,7 @@ def test_collapsed_space_ranks_at_chance(n_samples, dtype):
             assert_array_equal(retrieval_ranks(Z, Z), (n_samples + 1) / 2)
 
 
+# Candidates are equal on purpose, of which the measures warn.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_duplicates_share_their_ranks():
     rng = np.random.default_rng(0)
@@ -151,6 +153,7 @@ def test_perfect_and_worst_retrieval():
     assert mean_reciprocal_rank([Z, Z, Z]) == 1.0
 
 
+# Candidates are equal on purpose, of which the measures warn.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
 def test_quantised_embeddings_do_not_overflow(dtype):
@@ -223,6 +226,7 @@ def test_several_to_one_equals_loops(Z):
     pd.testing.assert_frame_equal(report.iloc[: len(singles)], singles)
 
 
+# Candidates are equal on purpose, of which the measures warn.
 @pytest.mark.filterwarnings("ignore:For .* of the queries other candidates")
 def test_queries_of_several_modalities():
     Z = unit(np.random.default_rng(0), 3, 30, 4)
