@@ -9,7 +9,13 @@ from _fuzz_data import (
     draw_arrays,
 )
 from _fuzz_oracle import Foreign, Silent, check, make, same, state
-from _fuzz_reference import centroid_loss, fixed_loss, pairwise_loss
+from _fuzz_reference import (
+    Known,
+    centroid_loss,
+    fixed_loss,
+    pairwise_loss,
+    reciprocal_rank_of_groups,
+)
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
@@ -18,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skcentrobind import (
     CentroBindTransformer,
     FixedAnchorBindTransformer,
+    Modalities,
     PairwiseBindTransformer,
 )
 
@@ -118,7 +125,10 @@ def threads(rng):
 
 
 def losses(rng):
-    """Check that the loss of the first epoch is the reference's, of the initial embeddings."""
+    """Check that the loss of the first epoch is the reference's, of the initial embeddings.
+
+    Samples may have groups and weights, and a modality few distinct rows.
+    """
     cls, reference, least = [
         (CentroBindTransformer, centroid_loss, 2),
         (PairwiseBindTransformer, pairwise_loss, 1),
@@ -127,11 +137,31 @@ def losses(rng):
     arrays = draw_arrays(rng, n_modalities=int(rng.integers(least, 4)), missing=False)
     params = {"augmentation": None, "pretrain_epochs": 0, "batch_size": 256, "max_epochs": 0}
     params |= {"regularizers": None, "n_specific_components": 0, "random_state": 3}
-    bind = make(rng, cls=cls, **params)
-    blocks = [z.astype(np.float64) for z in bind.fit(arrays).transform_modalities(arrays).arrays]
-    loss = clone(bind).set_params(max_epochs=1).fit(arrays).loss_curve_[0]
-    expected = reference(blocks, bind.temperature)
+    params["same_group"] = str(rng.choice(["positive", "ignore"]))
+    n_samples = len(next(iter(arrays.values())))
+    groups = rng.integers(n_samples // 2 + 2, size=n_samples) if rng.random() < 0.5 else None
+    weights = rng.integers(4, size=n_samples) / 2 if rng.random() < 0.4 else None
+    if weights is not None:
+        weights[:4] = 1
+    if rng.random() < 0.3:
+        name = next(iter(arrays))
+        arrays[name] = arrays[name][np.arange(n_samples) % 3]
+    X = Modalities(arrays, groups=groups, sample_weight=weights)
+    bind = make(rng, cls=cls, **params).fit(X)
+    kept = slice(None) if weights is None else weights > 0
+    known = Known(
+        [array[kept] for array in arrays.values()],
+        None if groups is None else groups[kept],
+        params["same_group"] == "positive",
+        None if weights is None else weights[kept],
+    )
+    blocks = [z[kept].astype(np.float64) for z in bind.transform_modalities(X).arrays]
+    loss = clone(bind).set_params(max_epochs=1).fit(X).loss_curve_[0]
+    expected = reference(blocks, bind.temperature, known)
     check(abs(loss - expected) < 1e-3 * max(1, abs(expected)), f"loss {loss} for {expected}")
+    if len(blocks) > 1:
+        score, expected = bind.score(X), reciprocal_rank_of_groups(blocks, known)
+        check(abs(score - expected) < 1e-6, f"score {score} for {expected}")
     return "confirmed"
 
 

@@ -379,7 +379,9 @@ class BaseBindTransformer(FittedSpace):
             present = present[rows]
         members = [group.members for group in module.groups]
         scalers = list(self.scalers_.values())
-        known = {"same_group": self.same_group, "finds": self.ignore_duplicates} if loss else {}
+        known = {}
+        if loss is not None:
+            known = {"same_group": self.same_group, "finds": self.ignore_duplicates}
         device = self._plan.device
         data = BindData.from_modalities(X, present, scalers, members, device, rows, **known)
         if data.samples is not None:
