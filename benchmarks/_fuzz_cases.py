@@ -17,6 +17,7 @@ from _fuzz_data_cases import (
     sparse_forms,
     vectors,
 )
+from _fuzz_group_cases import bad_groups, carried, group_measures, held_out
 from _fuzz_oracle import Foreign, Silent, quiet
 from _fuzz_training_cases import ambient, failures, float64, losses, threads, told
 
@@ -25,6 +26,7 @@ CASES = {
     forms: 22, sparse_forms: 5, labels: 8, keys: 4, bad_data: 8, mappings: 4, vectors: 4,
     outliers: 4, ambient: 7, float64: 3, threads: 3, losses: 6, failures: 6, told: 3, saved: 5,
     kept: 3, resumed: 5, sequences: 8, bad_parameters: 4, routing: 3, names: 5,
+    carried: 4, group_measures: 5, held_out: 2, bad_groups: 2,
 }  # fmt: skip
 
 

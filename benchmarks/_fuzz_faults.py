@@ -107,4 +107,61 @@ FAULTS = {
     "14 wrong numbers: zeros that are stored": [
         ("_data/schema.py", "        if not array.data.all():\n", "        if False:\n"),
     ],
+    "15 groups: rows of another order": [
+        (
+            "_data/per_sample.py",
+            "None if values is None else values[rows] for values in self",
+            "None if values is None else values[np.sort(np.arange(len(values))[rows])] "
+            "for values in self",
+        )
+    ],
+    "15 groups: early stopping splits them": [
+        (
+            "_estimators/base.py",
+            "self.validation_fraction, repeated_codes(X.groups)",
+            "self.validation_fraction, None",
+        )
+    ],
+    "15 groups: negatives of each other": [
+        (
+            "losses/_samples.py",
+            "        return self.groups[:, None] == self.groups[tile]",
+            "        return None",
+        )
+    ],
+    "15 groups: ties as if one were right": [
+        (
+            "metrics/_group_ranks.py",
+            "(tied.sum(axis=1) + 1) / (own + 1)",
+            "(tied.sum(axis=1) + 1) / 2",
+        )
+    ],
+    "15 groups: chance of one candidate": [
+        (
+            "plotting/_retrieval.py",
+            "        if pair not in self.group_sizes:\n",
+            "        if True:\n",
+        )
+    ],
+    "15 duplicates: negatives of each other": [
+        (
+            "losses/_samples.py",
+            "(self.duplicates, other) if codes is not None]",
+            "() if codes is not None]",
+        )
+    ],
+    "15 weights: every query counts alike": [
+        (
+            "metrics/_pairs.py",
+            "    return float(np.average(ranks <= k, weights=weight))",
+            "    return float(np.average(ranks <= k))",
+        )
+    ],
+    "15 weights: every sample pulls alike": [
+        (
+            "losses/_samples.py",
+            "torch.ones_like(like) if self.weight is None else self.weight.to(like)",
+            "torch.ones_like(like)",
+        )
+    ],
 }

@@ -95,6 +95,7 @@ OWN = {
     "bench_digits": digits_tables,
     "bench_missing": _reported_by("bench_missing"),
     "bench_groups": _reported_by("bench_groups"),
+    "bench_duplicates": _reported_by("bench_duplicates"),
     "bench_tuning": _reported_by("bench_tuning"),
     "bench_fit": fit_tables,
     "bench_memory": memory_tables,

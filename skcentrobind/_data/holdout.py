@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
+
+from skcentrobind._data.warn import warn
 
 
 def count_shared(present: np.ndarray) -> np.ndarray:
@@ -46,13 +47,11 @@ def warn_of_unbound(
     for m in sorted(set(positions) - set(frozen)):
         others = [s for s in sources or positions if s != m]
         if others and shared[m, others].max() < 2:
-            warnings.warn(
+            warn(
                 f"Modality '{names[m]}' shares fewer than 2 samples with "
                 f"{', '.join(repr(names[s]) for s in others)}, so it is not bound to the shared "
                 "space: its embeddings cannot be compared with those of other modalities. Add "
                 "samples that have both, or leave it out.",
-                UserWarning,
-                stacklevel=4,
             )
 
 

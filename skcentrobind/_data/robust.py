@@ -7,11 +7,12 @@ features then hardly tell the other samples apart.
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
+
+from skcentrobind._data.warn import warn
 
 # The interquartile range and the median absolute deviation of a standard normal variable.
 _IQR, _MAD = 1.3489795003921634, 0.6744897501960817
@@ -305,11 +306,9 @@ def warn_of_outliers(name, array, rows=None):
     else:
         listed = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
         which = f"{len(found)} rows ({listed}) hold"
-    warnings.warn(
+    warn(
         f"Modality '{name}': {which} {held} of the variance, so the other samples can hardly be "
         "told apart once features are standardised. Fill rows that hold a code for missing values, "
         "such as -9999, with NaN, or set standardize='robust'. skcentrobind.describe(X) shows such "
         "rows of every modality.",
-        UserWarning,
-        stacklevel=7,
     )

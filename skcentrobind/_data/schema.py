@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NoReturn
@@ -21,6 +20,7 @@ from skcentrobind._data.forms import (
 from skcentrobind._data.items import check_numeric, is_frame, missing_rows, plain_tensor
 from skcentrobind._data.modalities import Modalities, from_checked
 from skcentrobind._data.statistics import find_missing
+from skcentrobind._data.warn import warn
 from skcentrobind._names import did_you_mean, position_of
 
 # Values that are searched for NaN and infinity at a time.
@@ -374,7 +374,7 @@ def _compare(
             if expected is None
             else "does not have valid feature names, but {} was fitted with feature names"
         )
-        warnings.warn(f"Modality '{name}' {state.format(caller)}", UserWarning, stacklevel=2)
+        warn(f"Modality '{name}' {state.format(caller)}")
         return
     labels = _labels(name, expected)
     try:

@@ -7,7 +7,6 @@ offsets (time stamps, say) lose no precision, and no whole array is copied in fl
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from scipy import linalg, sparse
@@ -16,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from skcentrobind._data.items import is_frame
 from skcentrobind._data.robust import RobustScaler, SparseRobustScaler, warn_of_outliers
+from skcentrobind._data.warn import warn
 
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15
@@ -132,11 +132,9 @@ def _check_constant(name, constant, warns):
             "samples apart. Leave it out, or check how it was made."
         )
     if constant.any() and warns:
-        warnings.warn(
+        warn(
             f"Modality '{name}': {constant.sum()} of {len(constant)} columns are constant and are "
             "ignored.",
-            UserWarning,
-            stacklevel=7,
         )
 
 

@@ -1,7 +1,6 @@
 """Estimators from files, made of the classes in the table of public names."""
 
-import warnings
-
+from skcentrobind._data.warn import warn
 from skcentrobind._ops import isolated, resolve_device
 from skcentrobind._persistence.net_state import items_of
 from skcentrobind._persistence.safetensors import Stored, read
@@ -127,10 +126,8 @@ def _device_here(device):
     try:
         return resolve_device(device)
     except ValueError:
-        warnings.warn(
+        warn(
             f"It was saved with device={str(device)!r}, which is not available: it computes on "
             "the CPU. load(path, device='auto') chooses an available device.",
-            UserWarning,
-            stacklevel=3,
         )
         return "cpu"

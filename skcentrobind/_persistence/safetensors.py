@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from skcentrobind._data.robust import RobustScaler, SparseRobustScaler
 from skcentrobind._data.schema import Schema
 from skcentrobind._data.statistics import WhiteningScaler
+from skcentrobind._data.warn import warn
 from skcentrobind._encoders.module import BindModule
 from skcentrobind._names import optional
 from skcentrobind._persistence.net_state import (
@@ -110,12 +110,10 @@ def write(saved: Saved, path: str | os.PathLike) -> None:
     """
     states, tensors, lost = callbacks_of(own_callbacks(saved.net))
     if lost:
-        warnings.warn(
+        warn(
             f"A file of data cannot keep {', '.join(lost)}: these start afresh once the estimator "
             "is loaded. Give the callback the methods state_dict() and load_state_dict(state), or "
             "use joblib.dump, which keeps all.",
-            UserWarning,
-            stacklevel=3,
         )
     header = _header(saved) | {"callbacks": states}
     write_file(path, KEY, header, _tensors(saved) | tensors)

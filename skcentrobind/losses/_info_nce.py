@@ -169,14 +169,54 @@ def anchor_info_nce(
         raise ValueError(f"chunk_size must be at least 1 or None, got {chunk_size!r}.")
     if direction not in _SOFTMAX_OF:
         raise ValueError(f"direction must be one of {list(_SOFTMAX_OF)}, got {direction!r}.")
+    has_relations = None if samples is None else samples.related_modalities(duplicates)
+    if samples is not None and has_relations is not None and not all(has_relations):
+        # Only modalities that hold equal rows pay for the relations.
+        options: dict[str, Any] = {
+            "direction": direction,
+            "chunk_size": chunk_size,
+            "bounded": bounded,
+        }
+        members = [m for m, related in enumerate(has_relations) if related]
+        others = [m for m, related in enumerate(has_relations) if not related]
+        z, a, tau, mask = _of(others, embeddings, anchor, temperature, present)
+        losses = anchor_info_nce(z, a, tau, present=mask, **options)
+        if not members:
+            return losses
+        z, a, tau, mask = _of(members, embeddings, anchor, temperature, present)
+        known: dict[str, Any] = {"samples": samples.of(members)}
+        if duplicates is not None:
+            known["duplicates"] = duplicates[members]
+        losses = torch.cat([losses, anchor_info_nce(z, a, tau, present=mask, **known, **options)])
+        return losses[sorted(range(len(losses)), key=(others + members).__getitem__)]
     scale, moderate = _scale(temperature, embeddings)
-    plain = bounded and moderate
     softmax_of = _SOFTMAX_OF[direction]
     if samples is not None:
         share = samples.share(present, embeddings[..., 0])
         relations = Relations(samples, duplicates, share, present)
         return RelatedInfoNCE.apply(embeddings, anchor, scale, relations, softmax_of, chunk_size)
+    plain = bounded and moderate
     return _AnchorInfoNCE.apply(embeddings, anchor, scale, present, softmax_of, chunk_size, plain)
+
+
+def _of(
+    members: list[int],
+    embeddings: Tensor,
+    anchor: Tensor,
+    temperature: float | Tensor,
+    present: Tensor | None,
+) -> tuple[Tensor, Tensor, float | Tensor, Tensor | None]:
+    """Return the arguments of some modalities."""
+    if len(members) == len(embeddings):
+        return embeddings, anchor, temperature, present
+    if isinstance(temperature, Tensor) and temperature.ndim:
+        temperature = temperature[members]
+    return (
+        embeddings[members],
+        anchor if anchor.ndim == 2 else anchor[members],
+        temperature,
+        None if present is None else present[members],
+    )
 
 
 def _scale(temperature: float | Tensor, embeddings: Tensor) -> tuple[float | Tensor, bool]:

@@ -105,6 +105,27 @@ class Samples:
             weight=None if weight is None else weight.index_select(0, rows),
         )
 
+    def related_modalities(self, other: Tensor | None = None) -> list[bool] | None:
+        """Return which modalities hold rows that are equal to others of the batch.
+
+        Parameters
+        ----------
+        other : Tensor of int64 of shape (n_modalities, batch), default=None
+            Further duplicates, as in `excluded`.
+
+        Returns
+        -------
+        related : list of bool of length n_modalities or None
+            None where groups or weights relate the samples in all modalities, and on an
+            accelerator, which would stall if it were read.
+        """
+        codes = [part for part in (self.duplicates, other) if part is not None]
+        if self.groups is not None or self.weight is not None or not codes:
+            return None
+        if codes[0].device.type != "cpu":
+            return None
+        return torch.stack([_repeats(part) for part in codes]).any(dim=0).tolist()
+
     def merged(self, present: Tensor | None) -> Samples:
         """Return the same for one modality, in which samples are equal that are so in all.
 
@@ -207,15 +228,20 @@ def relevant(samples: Samples) -> Samples | None:
     would stall it.
     """
     groups, duplicates = samples.groups, samples.duplicates
-    if groups is not None and groups.device.type == "cpu" and not _repeats(groups[None]):
+    if groups is not None and groups.device.type == "cpu" and not _repeats(groups[None]).any():
         groups = None
-    if duplicates is not None and duplicates.device.type == "cpu" and not _repeats(duplicates):
+    if (
+        duplicates is not None
+        and duplicates.device.type == "cpu"
+        and not _repeats(duplicates).any()
+    ):
         duplicates = None
     if groups is None and duplicates is None and samples.weight is None:
         return None
     return replace(samples, groups=groups, duplicates=duplicates)
 
 
-def _repeats(codes: Tensor) -> bool:
+def _repeats(codes: Tensor) -> Tensor:
+    """Return which rows of codes (n_modalities, batch) hold a number of at least 0 twice."""
     ordered = codes.sort(dim=1).values
-    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())
+    return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(dim=1)

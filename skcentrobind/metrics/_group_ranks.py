@@ -63,7 +63,9 @@ def group_sizes(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts[inverse.reshape(-1)]
 
 
-def chance_recall(n_candidates: int, sizes: Any, ks: NDArray[Any]) -> Floats:
+def chance_recall(
+    n_candidates: int, sizes: Any, ks: NDArray[Any], weight: Floats | None = None
+) -> Floats:
     """Return the mean chance that one of a query's group is among k random candidates.
 
     Parameters
@@ -74,17 +76,20 @@ def chance_recall(n_candidates: int, sizes: Any, ks: NDArray[Any]) -> Floats:
         Number of candidates of each query's group.
     ks : ndarray of shape (n_k,)
         Values of k.
+    weight : ndarray of float64 of shape (n_queries,) or None
+        Weights of the queries, None if all are equal or all groups are of one size.
 
     Returns
     -------
     recall : ndarray of shape (n_k,)
         1 - C(n - m, k) / C(n, k), the mean over the queries.
     """
-    sizes, weights = np.unique(np.atleast_1d(sizes), return_counts=True)
+    sizes, inverse = np.unique(np.atleast_1d(sizes), return_inverse=True)
+    shares = np.bincount(inverse.reshape(-1), weights=weight)
     total = np.zeros(len(ks))
-    for m, weight in zip(sizes, weights, strict=True):
+    for m, share in zip(sizes, shares, strict=True):
         drawn = np.arange(n_candidates)
         missed = np.cumprod(np.clip((n_candidates - m - drawn) / (n_candidates - drawn), 0, 1))
         at = np.clip(np.asarray(ks, dtype=int), 1, n_candidates) - 1
-        total += weight * (1 - missed[at])
-    return total / weights.sum()
+        total += share * (1 - missed[at])
+    return total / shares.sum()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from skcentrobind._data.warn import warn
 from skcentrobind.metrics._group_ranks import best_ranks, group_sizes
 from skcentrobind.metrics._inputs import Bools, Embeddings, Floats
 from skcentrobind.metrics._ranks import compute_ranks
@@ -184,20 +183,8 @@ def warn_of_ties(tied: Sequence[Bools]) -> None:
     """
     shares = [float(np.mean(one)) for one in tied if len(one) >= _FEW]
     if shares and max(shares) >= _MANY:
-        warnings.warn(
+        warn(
             f"For {max(shares):.0%} of the queries other candidates are exactly as similar as "
             "their own, which then gets the mean of the tied ranks. Where several samples show "
             "the same thing, say so with groups: Modalities(..., groups=labels).",
-            UserWarning,
-            stacklevel=_levels_to_caller(),
         )
-
-
-def _levels_to_caller() -> int:
-    """Return the stack level, for `warnings.warn` in the calling function, of the user's call."""
-    frame: Any = sys._getframe(1)
-    level = 1
-    # `score` runs inside decorators of torch.
-    while frame and frame.f_globals.get("__name__", "").split(".")[0] in ("skcentrobind", "torch"):
-        frame, level = frame.f_back, level + 1
-    return level

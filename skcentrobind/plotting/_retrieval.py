@@ -99,12 +99,6 @@ class RetrievalDisplay(HeatMapMixin):
         weights: Mapping[tuple[str, str], ArrayLike] | None = None,
         group_sizes: Mapping[tuple[str, str], ArrayLike] | None = None,
     ) -> None:
-        self.weights: dict[tuple[str, ...], Any] = {
-            pair: as_array(w, np.float64) for pair, w in (weights or {}).items()
-        }
-        self.group_sizes: dict[tuple[str, ...], Any] = {
-            pair: as_array(n) for pair, n in (group_sizes or {}).items()
-        }
         self.ranks = {tuple(pair): as_array(r, np.float64) for pair, r in ranks.items()}
         if not self.ranks or any(len(pair) != 2 for pair in self.ranks):
             raise ValueError(
@@ -118,7 +112,26 @@ class RetrievalDisplay(HeatMapMixin):
                     f"{r.shape} with minimum {r.min(initial=np.inf):g}. Pass what "
                     "metrics.retrieval_ranks returns."
                 )
+        self.weights = self._per_query(weights, "weights", 0)
+        self.group_sizes = self._per_query(group_sizes, "group_sizes", 1)
         self.names = list(dict.fromkeys(name for pair in self.ranks for name in pair))
+
+    def _per_query(
+        self, given: Mapping[tuple[str, str], ArrayLike] | None, what: str, least: int
+    ) -> dict[tuple[str, ...], Any]:
+        """Return one number per query of some pairs, at least `least`."""
+        found = {tuple(p): as_array(values, np.float64) for p, values in (given or {}).items()}
+        for pair, values in found.items():
+            if pair not in self.ranks:
+                raise ValueError(f"{what} of {pair} have no ranks, which are of {[*self.ranks]}.")
+            shape = self.ranks[pair].shape
+            if values.shape != shape or not (values >= least).all() or not values.any():
+                raise ValueError(
+                    f"{what} of {pair} must be of shape {shape}, as the ranks, and at least "
+                    f"{least}, got shape {values.shape} with minimum "
+                    f"{values.min(initial=np.inf):g}."
+                )
+        return found
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, **kwargs: Any) -> Self:
@@ -154,7 +167,15 @@ class RetrievalDisplay(HeatMapMixin):
         return cls.from_embeddings(embed(estimator, X), **kwargs)
 
     @classmethod
-    def from_embeddings(cls, Z: EmbeddingsLike, *, ax: Axes | None = None, **kwargs: Any) -> Self:
+    def from_embeddings(
+        cls,
+        Z: EmbeddingsLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Rank the rows of every modality for queries of every other one, and draw the ranks.
 
         Parameters
@@ -162,6 +183,12 @@ class RetrievalDisplay(HeatMapMixin):
         Z : Modalities, dict or list of array-like of shape (n_samples, n_components)
             Embeddings of two or more modalities. NaN rows mark missing ones; each pair uses the
             samples that have both, and a pair with fewer than two is left out.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of the samples: any gallery row of the query's group counts as found. None reads
+            those of Modalities.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the queries. None reads those of Modalities; samples of weight 0 are left
+            out.
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
         **kwargs
@@ -177,7 +204,8 @@ class RetrievalDisplay(HeatMapMixin):
         ValueError
             If the embeddings are invalid or no two modalities share two samples.
         """
-        checked = embeddings(check_embeddings(Z, at_least=2))
+        Z = check_embeddings(Z, at_least=2)
+        checked = embeddings(Z, groups=groups, sample_weight=sample_weight)
         names = checked.names
         found = {
             (names[ranked.query[0]], names[ranked.gallery]): ranked
@@ -259,9 +287,14 @@ class RetrievalDisplay(HeatMapMixin):
     def _chance(self, pair: tuple[str, ...], score: Callable[..., float]) -> float:
         """Return the score of random ranks: those of the first of a group in random order."""
         places = np.arange(1, len(self.ranks[pair]) + 1)
-        sizes = self.group_sizes.get(pair, np.ones(1, dtype=int))
-        found = chance_recall(len(places), sizes, places)
+        found = self._chance_recall(pair, places)
         return score(places, np.diff(found, prepend=0.0))
+
+    def _chance_recall(self, pair: tuple[str, ...], ks: Any) -> Any:
+        n_candidates = len(self.ranks[pair])
+        if pair not in self.group_sizes:
+            return chance_recall(n_candidates, 1, ks)
+        return chance_recall(n_candidates, self.group_sizes[pair], ks, self.weights.get(pair))
 
     def _draw_curves(self, ax: Axes | None, metric: str, **kwargs: Any) -> Axes:
         queries = [n for n in self.names if any(n == query for query, _ in self.ranks)]
@@ -291,9 +324,7 @@ class RetrievalDisplay(HeatMapMixin):
             if len(own) == 1:
                 pair_lines[next(iter(own))] = lines[query]
         self.lines_, self.pair_lines_ = lines, pair_lines
-        sizes = {pair: self.group_sizes.get(pair, np.ones(1, dtype=int)) for pair in self.ranks}
-        by_chance = [chance_recall(len(r), sizes[pair], ks) for pair, r in self.ranks.items()]
-        chance = np.mean(by_chance, axis=0)
+        chance = np.mean([self._chance_recall(pair, ks) for pair in self.ranks], axis=0)
         (self.chance_line_,) = ax.plot(
             ks, chance, color=foreground(), linestyle="--", linewidth=1, label="chance"
         )

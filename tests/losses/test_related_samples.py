@@ -47,6 +47,10 @@ CASES = {
     "groups": Samples(GROUPS),
     "ignored groups": Samples(GROUPS, "ignore"),
     "duplicates": Samples(duplicates=CODES),
+    "duplicates of one modality": Samples(
+        duplicates=torch.stack([torch.arange(9), CODES[0], torch.arange(9)])
+    ),
+    "duplicates of none": Samples(duplicates=torch.arange(9).expand(3, 9)),
     "weights": Samples(weight=WEIGHT),
     "groups and duplicates": Samples(GROUPS, duplicates=CODES),
     "all": Samples(GROUPS, duplicates=CODES, weight=WEIGHT),

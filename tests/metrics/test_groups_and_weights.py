@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import quick_centro
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -298,3 +298,37 @@ def test_bad_arguments_are_refused():
         recall_at_k(z, z, groups=[1, 2])
     with pytest.raises(ValueError, match=r"sample_weight must be finite and at least 0"):
         mean_reciprocal_rank([z, z], sample_weight=[1, 1, -1, 1, 1])
+
+
+def test_displays_take_groups_and_weights_of_bare_arrays():
+    Z = three()
+    weights = np.random.default_rng(0).integers(3, size=len(Z)) / 2.0
+    blocks = dict(Z.items())
+    known = {"groups": Z.groups, "sample_weight": weights}
+    for kind in ("matrix", "curve"):
+        bare = RetrievalDisplay.from_embeddings(blocks, kind=kind, **known)
+        whole = RetrievalDisplay.from_embeddings(Modalities(blocks, **known), kind=kind)
+        assert bare.ranks.keys() == whole.ranks.keys()
+        for pair, ranks in bare.ranks.items():
+            assert_array_equal(ranks, whole.ranks[pair])
+            assert_array_equal(bare.weights[pair], whole.weights[pair])
+    # A query that counts double has double the say in the level of chance, too.
+    pair = ("text", "sound")
+    rows = np.isfinite(Z["text"][:, 0]) & np.isfinite(Z["sound"][:, 0]) & (weights > 0)
+    of_row = [sum(Z.groups[rows] == group) / rows.sum() for group in Z.groups[rows]]
+    first = np.average(of_row, weights=weights[rows])
+    assert bare._chance_recall(pair, np.array([1]))[0] == pytest.approx(first)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"weights": {("q", "p"): [1, 1]}}, r"weights of \('q', 'p'\) have no ranks"),
+        ({"weights": {("p", "q"): [1]}}, r"must be of shape \(2,\), as the ranks"),
+        ({"weights": {("p", "q"): [0, 0]}}, r"weights of \('p', 'q'\) must"),
+        ({"group_sizes": {("p", "q"): [0, 1]}}, r"group_sizes of .* and at least 1, got shape"),
+    ],
+)
+def test_a_display_refuses_what_does_not_fit_its_ranks(known, message):
+    with pytest.raises(ValueError, match=message):
+        RetrievalDisplay({("p", "q"): [1, 2]}, **known)
