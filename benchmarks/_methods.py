@@ -169,6 +169,7 @@ def _binder(cls, init="random", **fixed):
 
     def make(settings, seed, gamma=None, **setting):
         options = {**settings["fit"], "init": init, "random_state": seed, "device": "cpu"}
+        options |= {"encoder": "residual", "shrinkage": "oas"}
         binder = cls(**options | fixed | setting)
         return binder if gamma is None else OnKernels(binder, gamma, seed)
 
@@ -225,6 +226,11 @@ ON_KERNELS = ({"gamma": [0.1, 0.4, 1.6], "temperature": [0.3]}, {"temperature": 
 SHRINK = ({"shrinkage": [0.01, 0.1, 0.5]}, {"standardize": [False]})
 
 METHODS = {
+    "CentroBind, default": Method(
+        lambda settings, seed: CentroBindTransformer(
+            max_epochs=settings.get("default_epochs", "auto"), random_state=seed, device="cpu"
+        )
+    ),
     "CentroBind": Method(_binder(CentroBindTransformer, **WARM), WARM_BIND),
     "CentroBind on kernels": Method(
         _binder(CentroBindTransformer, **WARM, encoder="linear"), ON_KERNELS

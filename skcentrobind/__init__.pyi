@@ -3,6 +3,7 @@ from skcentrobind import anchors as anchors
 from skcentrobind import datasets as datasets
 from skcentrobind import losses as losses
 from skcentrobind import metrics as metrics
+from skcentrobind import model_selection as model_selection
 from skcentrobind import plotting as plotting
 from skcentrobind._data.modalities import Modalities as Modalities
 from skcentrobind._data.obsm import to_obsm as to_obsm

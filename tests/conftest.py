@@ -153,7 +153,14 @@ def assert_copies_go_on(bind, X, path):
     return copies
 
 
-QUICK = {"n_components": 4, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {
+    "n_components": 4,
+    "encoder": "residual",
+    "hidden_layer_sizes": (8,),
+    "shrinkage": "oas",
+    "max_epochs": 3,
+    "random_state": 0,
+}
 
 
 def quick_centro(**params):

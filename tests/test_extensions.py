@@ -170,11 +170,16 @@ def insert(path, before, text):
     path.write_text("".join([*lines[:at], text, *lines[at:]]))
 
 
+WAVE = "from skcentrobind._encoders.encoders import Wave\n"
+
+
 def extend(package):
     """Add everything; return the files that a loss with its estimator touches."""
-    encoders, module = (package / "_encoders" / f"{name}.py" for name in ("encoders", "module"))
-    insert(encoders, "#: Names that the parameter `encoder`", ENCODER.lstrip("\n"))
-    insert(encoders, '    "identity": Identity,', '    "wave": Wave,\n')
+    names = ("encoders", "table", "module")
+    encoders, table, module = (package / "_encoders" / f"{name}.py" for name in names)
+    insert(encoders, "class ModalityEncoder", ENCODER.lstrip("\n"))
+    insert(table, "from skcentrobind._encoders.kernel", WAVE)
+    insert(table, '    "identity": Identity,', '    "wave": Wave,\n')
     insert(module, "class Augmentation(NamedTuple)", AUGMENTATION.lstrip("\n"))
     insert(module, '    "marginal": Augmentation', '    "flip": Augmentation(flip, None, True),\n')
     (package / "anchors" / "_midrange.py").write_text(ANCHOR.lstrip("\n"))

@@ -48,6 +48,7 @@ def visits_of(run, until=None):
 def fitted():
     X, _ = make_multimodal_gmm(100, random_state=0)
     options = {"n_components": 8, "random_state": 0, "device": "cpu", "max_epochs": 1}
+    options |= {"encoder": "residual", "shrinkage": "oas"}
     return CentroBindTransformer(**options).fit(list(X.arrays)), list(X.arrays)
 
 

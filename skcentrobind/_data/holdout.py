@@ -101,6 +101,28 @@ def split_rows(
     return train, valid
 
 
+def quarter(
+    n_samples: int, seed: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows at random, and hold out a quarter of them, or of the groups.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of rows.
+    seed : int
+        Seed of the split.
+    groups : ndarray of int of shape (n_samples,), default=None
+        Samples with equal numbers stay together.
+
+    Returns
+    -------
+    train, held_out : ndarray of int
+        Positions of the rows.
+    """
+    return _split(n_samples, 0.25, seed, groups)
+
+
 def _split(
     n_samples: int, validation_fraction: float, seed: int, groups: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -368,7 +368,7 @@ def shrinkage_of(squares, trace, width, n_rows):
 
 # The order of the BLAS's sums depends on the number of threads.
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def generalized_cca(arrays, present, n_components):
+def generalized_cca(arrays, present, n_components, shrinkage=None):
     r"""Fit linear maps to the variables that the modalities have most in common.
 
     With the centred rows X_m of each modality, their covariances :math:`C_m`, shrunk towards a
@@ -392,6 +392,9 @@ def generalized_cca(arrays, present, n_components):
         Which samples have which modality, each at least two.
     n_components : int
         Number of variables. Those that the rows cannot determine have maps of zeros.
+    shrinkage : float, default=None
+        Share of the multiple of the identity in every covariance; None takes `shrinkage_of`, at
+        most one half.
 
     Returns
     -------
@@ -410,7 +413,7 @@ def generalized_cca(arrays, present, n_components):
     total = -np.diag(scale**2)
     solvers = []
     for array, has in zip(arrays, present.T, strict=True):
-        solver = _Projector(array)
+        solver = _Projector(array, shrinkage)
         total[np.ix_(has, has)] += scale[has, None] * solver.projector() * scale[has]
         solvers.append(solver)
     # All of them: LAPACK's search for the largest ones loses some of those that are equal.
@@ -436,9 +439,11 @@ class _Projector:
     ----------
     rows : ndarray or csr_array of shape (n_rows, n_features)
         Wide sparse rows are never made dense.
+    shrinkage : float or None
+        See `generalized_cca`.
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows, shrinkage):
         n_rows, width = rows.shape
         self.is_wide = width > n_rows
         self.mean = np.asarray(rows.mean(axis=0, dtype=np.float64)).ravel()
@@ -455,7 +460,9 @@ class _Projector:
         squares, trace = np.sum(self.gram**2) / n_rows**2, np.trace(self.gram) / n_rows
         # For white features the rule shrinks everything, so it is bounded by one half; rows of low
         # rank need a little shrinkage.
-        rho = min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
+        rho = shrinkage
+        if rho is None:
+            rho = min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
         ridge = rho * n_rows * trace / width or 1.0
         # n C, on either side.
         shrunk = (1 - rho) * self.gram + ridge * np.eye(len(self.gram))

@@ -21,6 +21,7 @@ class CustomEncoder(nn.Module):
     mode: a frozen backbone is the same function in training and afterwards.
     """
 
+    has_features = False
     product_dtype = None  # that of the module, or torch.bfloat16
 
     def __init__(self, member, module, projection=None):

@@ -1,7 +1,8 @@
 """Built-in encoders: one function per modality from prepared rows to the shared space.
 
 Modalities with the same kind of encoder share a *bank*, which runs all of them in batched matrix
-products. To add a kind, derive from `Bank` or one of its subclasses and add a row to `ENCODERS`.
+products. To add a kind, derive from `Bank` or one of its subclasses and add a row to `ENCODERS` in
+table.py.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Bank(nn.Module):
         Whether embeddings are as wide as the rows, which excludes a second head.
     has_linear_part : bool
         Whether `start_linear_part` can set columns of a linear map.
+    is_mapped : bool
+        Whether the linear part is a map of what `start_rows` makes of the rows.
+    has_features : bool
+        Whether `forward` takes what `features` makes of the rows, which is then augmented in
+        place of the rows.
     product_dtype : torch.dtype or None
         Type in which layers compute; None means that of the weights.
     """
@@ -56,6 +62,8 @@ class Bank(nn.Module):
     standardizes = True
     keeps_width = False
     has_linear_part = False
+    is_mapped = False
+    has_features = False
     product_dtype = None
 
     def __init__(self, members, n_features):
@@ -71,6 +79,19 @@ class Bank(nn.Module):
     def encode(self, k, x):
         """Encode rows of member k alone: (batch, n_features[k]) to (batch, n_components)."""
         raise TypeError(f"{type(self).__name__} must implement encode(k, x).")
+
+    @staticmethod
+    def options(specs):
+        """Return further arguments for members with these ModalitySpecs."""
+        return {}
+
+    def features(self, x):
+        """Return the input of `forward` for the rows of all members."""
+        return x
+
+    def start_rows(self, k, rows, n_samples):
+        """Return what the linear part of member k is a map of, for prepared rows."""
+        return rows
 
     def member_parameters(self, k):
         """Return the tensors of member k, as views that share memory with the bank."""
@@ -268,15 +289,6 @@ class Identity(Bank):
         return x
 
 
-#: Names that the parameter `encoder` accepts, one row per kind of encoder.
-ENCODERS = {
-    "residual": Residual,
-    "mlp": Perceptron,
-    "linear": Linear,
-    "identity": Identity,
-}
-
-
 class ModalityEncoder(nn.Module):
     """Encoder of one modality, or some of its heads: prepared float32 rows to unit-length rows.
 
@@ -323,7 +335,7 @@ def uniform(shape, fan_in, generator):
     return tensor.uniform_(-bound, bound, generator=generator)
 
 
-def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
+def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed, shrinkage=None):
     """Start the linear parts of the encoders at generalised canonical correlations.
 
     Parameters
@@ -342,6 +354,8 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
         Width of the shared space; the columns of a second head stay as they are.
     seed : int
         Seed of the choice of rows, if there are more than needed.
+    shrinkage : float, default=None
+        Shrinkage of the covariances, see `generalized_cca`.
 
     Returns
     -------
@@ -356,6 +370,7 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
         for k, m in enumerate(group.members)
     }
     rows = np.arange(len(present)) if rows is None else rows
+    n_samples = len(rows)
     _, rows = _sharing(list(group_of), rows, present)
     rows = _some(rows, [X.arrays[m] for m in group_of], seed)
     # The chosen rows may contain too few of a rare modality.
@@ -367,8 +382,12 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
     for m, present_m in zip(members, has.T, strict=True):
         prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
         blocks.append(prepare(X.names[m], X.arrays[m][rows[present_m]], scalers[m]))
+    for i, m in enumerate(members):
+        group, k = group_of[m]
+        if group.is_mapped:
+            blocks[i] = group.start_rows(k, blocks[i], n_samples)
     with _ALONE:
-        weights, means, agreement = generalized_cca(blocks, has, n_components)
+        weights, means, agreement = generalized_cca(blocks, has, n_components, shrinkage)
     share = np.where(agreement > 0, 0.0, _RANDOM_SHARE)
     for m, weight, mean in zip(members, weights, means, strict=True):
         # The optimiser's steps have a fixed length: weights as large as those of a random start
@@ -379,6 +398,31 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed):
             group.start_linear_part(k, weight / size, -mean @ weight / size, share)
     learning = [m for g in groups if any(True for _ in g.parameters()) for m in g.members]
     return len(members) == len(learning)
+
+
+def fit_maps(groups, X, present, rows, scalers, gammas, seed):
+    """Choose the landmarks of kernel encoders.
+
+    Parameters
+    ----------
+    groups : iterable of Module
+        The encoders, changed in place.
+    X, present, rows, scalers
+        As in `start_in_closed_form`.
+    gammas : list of float or None
+        Width of the kernel of each modality.
+    seed : int
+        Seed of the choice.
+    """
+    rows = np.arange(len(present)) if rows is None else rows
+    for group in groups:
+        for k, m in enumerate(group.members if getattr(group, "fit_map", None) else ()):
+            own = rows[present[rows, m]]
+            some = _some(own, [X.arrays[m]], seed)
+            prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
+            prepared = prepare(X.names[m], X.arrays[m][some], scalers[m])
+            with _ALONE:
+                group.fit_map(k, prepared, gammas[m], seed)
 
 
 def _sharing(members, rows, present):

@@ -21,7 +21,7 @@ from torch import nn
 
 from skcentrobind._data.statistics import prepare_rows, prepare_sparse
 from skcentrobind._encoders.custom import CustomEncoder, wrap_module
-from skcentrobind._encoders.encoders import ENCODERS, cut_heads
+from skcentrobind._encoders.encoders import cut_heads
 from skcentrobind._encoders.sparse import (
     SparseRows,
     multiplicative,
@@ -29,6 +29,7 @@ from skcentrobind._encoders.sparse import (
     stack_rows,
     to_dense,
 )
+from skcentrobind._encoders.table import ENCODERS
 from skcentrobind._ops import global_torch
 
 # Rows and values that are encoded at a time outside of training.
@@ -413,7 +414,8 @@ def make_groups(plan, probe):
                     "encoder for it."
                 )
         widths = [spec.n_features for spec in own]
-        groups.append(kind(members, widths, width, plan.hidden_layer_sizes, generator))
+        more = kind.options(own)
+        groups.append(kind(members, widths, width, plan.hidden_layer_sizes, generator, **more))
     return nn.ModuleList(groups)
 
 
@@ -450,10 +452,14 @@ def assemble(plan, groups, spreads):
         group.product_dtype = product_dtype
         first, *others = (plan.modalities[m] for m in group.members)
         if spread is not None:
-            spread = spread if others else spread.view(first.row_shape)
+            is_flat = others or group.has_features
+            spread = spread if is_flat else spread.view(first.row_shape)
             spread = spread.to(plan.device)
-        augment = augmentation_of(first.augmentation, first.name, first.is_sparse)
+        is_sparse = first.is_sparse and not group.has_features
+        augment = augmentation_of(first.augmentation, first.name, is_sparse)
         widths = [plan.modalities[m].n_features for m in group.members]
+        if group.has_features:
+            widths = group.n_features
         augmenters.append(Augmenter(augment, plan.augmentation_scale, spread, widths))
     return BindModule(groups, augmenters).to(plan.device)
 

@@ -82,6 +82,10 @@ class SparseRows:
         entries = torch.arange(len(shift), device=shift.device) + shift
         return SparseRows(offsets, self.columns[entries], self.values[entries], self.width)
 
+    def squares(self):
+        """Return the sum of the squares of each row, a Tensor of shape (n_rows,)."""
+        return self.values.new_zeros(len(self)).index_add_(0, self.row_of_entry(), self.values**2)
+
     def to_dense(self):
         """Return a Tensor of shape (n_rows, width)."""
         dense = self.values.new_zeros(self.shape)

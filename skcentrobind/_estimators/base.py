@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from sklearn.utils.metadata_routing import UNUSED
@@ -15,17 +15,19 @@ from skcentrobind._data.holdout import split_rows, warn_of_unbound
 from skcentrobind._data.per_sample import repeated_codes, without_weightless
 from skcentrobind._data.schema import Schema, check_enough_samples, check_numbers, checked
 from skcentrobind._encoders.module import AUGMENTATIONS
+from skcentrobind._estimators.choosing import ChoosesDefaults, Data, Start
 from skcentrobind._estimators.parameters import RULES
-from skcentrobind._estimators.space import FittedSpace
 from skcentrobind._ops import check_precision, isolated, resolve_device
 from skcentrobind._persistence.checkpoint import Checkpoint
-from skcentrobind._training.net import BindData, BindNet, build_net
+from skcentrobind._training.net import BindData, build_net
 from skcentrobind._training.plan import (
+    AUTO,
     Plan,
     build_module,
     complete_loss,
     enough_epochs,
     rebuild_module,
+    scalers_of,
 )
 from skcentrobind._training.pretraining import pretrain
 from skcentrobind._training.related import seen_by
@@ -34,28 +36,7 @@ from skcentrobind.losses import BaseLoss, Temperature
 from skcentrobind.metrics import mean_reciprocal_rank
 
 
-class Start(NamedTuple):
-    """A training that is about to begin.
-
-    Attributes
-    ----------
-    net : BindNet
-        Not yet trained to bind.
-    data : BindData
-        The samples.
-    is_warm : bool
-        Whether nothing that learns starts from a random draw.
-    checkpoint : Checkpoint or None
-        Where its state is kept.
-    """
-
-    net: BindNet
-    data: BindData
-    is_warm: bool
-    checkpoint: Checkpoint | None
-
-
-class BaseBindTransformer(FittedSpace):
+class BaseBindTransformer(ChoosesDefaults):
     """Base class of the binding transformers; subclasses choose the loss.
 
     A subclass implements `_make_loss`. One with parameters of its own lists them with all others in
@@ -71,9 +52,11 @@ class BaseBindTransformer(FittedSpace):
         self,
         n_components="auto",
         *,
-        encoder="residual",
+        encoder="auto",
         hidden_layer_sizes=(256,),
+        gamma="auto",
         init="gcca",
+        shrinkage="auto",
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,
@@ -102,7 +85,9 @@ class BaseBindTransformer(FittedSpace):
         self.n_components = n_components
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.gamma = gamma
         self.init = init
+        self.shrinkage = shrinkage
         self.n_specific_components = n_specific_components
         self.temperature = temperature
         self.learn_temperature = learn_temperature
@@ -174,7 +159,10 @@ class BaseBindTransformer(FittedSpace):
             start = self._start(X, self.early_stopping, self.pretrain_epochs, file)
             epochs = self.max_epochs
             if isinstance(epochs, str):
-                epochs = enough_epochs(start.net.steps_in(start.data), start.is_warm)
+                kernels = [spec.n_landmarks > 0 for spec in self._plan.modalities]
+                steps = start.net.steps_in(start.data)
+                most = enough_epochs(steps, start.is_warm, any(kernels))
+                epochs = self._best_epochs(start, most) if epochs == AUTO else most
             self._train(*start[:2], epochs, start.checkpoint)
         return self
 
@@ -260,40 +248,47 @@ class BaseBindTransformer(FittedSpace):
                 self.random_state.set_state(drawn)
             raise
 
-    def _start(self, X, early_stopping, pretrain_epochs, file=None):
-        """Check everything, build the net and pre-train it; `file` is that of a checkpoint.
+    def _start(self, X, early_stopping, pretrain_epochs, file=None, fitted=None):
+        """Check everything, choose what is open, build the net and pre-train it.
 
-        `net_`, which marks the estimator as fitted, is set only after the training.
+        `file` is that of a checkpoint. `fitted` are scalers of X, which is then not checked: that
+        is a trial. `net_`, which marks the estimator as fitted, is set only after the training.
         """
+        is_trial, name = fitted is not None, type(self).__name__
         self._check_parameters()
+        parameters = self._shared_parameters()
         for attribute in ("net_", "_schema", "_plan", "scalers_"):
             vars(self).pop(attribute, None)
-        name, parameters = type(self).__name__, self._shared_parameters()
         parts = read(X, Reading(name, cut=self.modalities))
         modalities = parts.modalities()
         check_numbers(modalities)
         if modalities.per_sample.sample_weight is not None:
             modalities, _ = without_weightless(modalities)
         check_enough_samples(modalities, name)
-        schema = Schema.learn(modalities, parts)
+        schema = self._schema = Schema.learn(modalities, parts)
         modalities, present = checked(modalities, schema, is_fit=True)
         device = resolve_device(self.device)
         check_precision(self.precision, device)
-        point, seed, last = None, None, []
+        point, seed = None, None
         if file is not None:
             point = Checkpoint(*file, self.get_params(deep=False), name, modalities)
             seed = point.seed
-        plan = Plan.make(parameters, schema, device=device, seed=seed)
-        if point is not None:
-            last = [point.callback(plan.seed)]
-        # From here on `_make_loss` can read the fitted attributes of the data.
-        self._schema, self._plan = schema, plan
-        loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
+        known = {"device": device, "seed": seed, "counts": present.sum(axis=0)}
+        plan = self._plan = Plan.make(parameters, schema, **known)
+        last = [] if point is None else [point.callback(plan.seed)]
         train, valid = self._split(modalities, present) if early_stopping else (None, None)
-        module, scalers, is_warm = build_module(plan, modalities, present, self.init, train)
-        if not present.all():
+        if plan.is_open:
+            fitted = fitted or scalers_of(plan, modalities, train)
+            plan = self._plan = self._resolved(Data(modalities, present, fitted), plan, train)
+        # From here on `_make_loss` can read the fitted attributes of the data.
+        loss = complete_loss(plan, self._make_loss(plan.make_temperature()))
+        module, fitted, is_warm = build_module(plan, modalities, present, self.init, train, fitted)
+        if not present.all() and not is_trial:
             warn_of_unbound(present, schema.names, loss.sources(), loss.frozen())
-        self.scalers_ = scalers
+        self.scalers_ = {
+            spec.name: scaler if spec.scaling else None
+            for spec, scaler in zip(plan.modalities, fitted, strict=True)
+        }
         lay_out = partial(self._lay_out, modalities, present, module, loss=loss)
         data, held_out = lay_out(train), lay_out(valid) if early_stopping else None
         own = {"callbacks": copy.deepcopy(self.callbacks), "verbose": int(self.verbose)}
@@ -303,7 +298,7 @@ class BaseBindTransformer(FittedSpace):
             resume = point.fill if phase else None
             pretrain(plan, module, data, pretrain_epochs, resume=resume, **own)
         net = build_net(plan, module, loss, patience=self.n_iter_no_change, **own)
-        return Start(net, data, is_warm, point)
+        return Start(net, data, is_warm, point, Data(modalities, present, fitted))
 
     def _train(self, net, data, epochs, checkpoint=None):
         """Train for some epochs and keep the net, unless it diverges."""
@@ -382,6 +377,10 @@ class BaseBindTransformer(FittedSpace):
         known = {}
         if loss is not None:
             known = {"same_group": self.same_group, "finds": self.ignore_duplicates}
+        known["maps"] = [
+            (group.features, sum(group.n_features)) if group.has_features else (None, 0)
+            for group in module.groups
+        ]
         device = self._plan.device
         data = BindData.from_modalities(X, present, scalers, members, device, rows, **known)
         if data.samples is not None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skcentrobind._encoders.encoders import ENCODERS
 from skcentrobind._encoders.module import AUGMENTATIONS
+from skcentrobind._encoders.table import ENCODERS
 
 # The stubs of these define < and <=, but neither > nor >=, so mypy must not narrow to them.
 _INTEGRAL: Any = Integral
@@ -46,11 +46,19 @@ def integer(least: int, *words: str) -> Rule:
     )
 
 
-def number(above: float, expected: str, below: float = math.inf, reached: bool = False) -> Rule:
-    """Return the rule of a finite number above a bound, or equal to it if `reached`."""
+def number(
+    above: float,
+    expected: str,
+    below: float = math.inf,
+    reached: bool = False,
+    words: tuple[str, ...] = (),
+) -> Rule:
+    """Return the rule of a finite number above a bound, or equal to it if `reached`, or a word."""
     return Rule(
         lambda v: (
-            isinstance(v, _REAL)
+            v in words
+            if isinstance(v, str)
+            else isinstance(v, _REAL)
             and not isinstance(v, bool)
             and (above < v < below or (reached and v == above))
         ),
@@ -85,16 +93,20 @@ RULES = {
     "n_components": integer(1, "auto"),
     "encoder": one_or_each(
         Rule(
-            lambda v: v in ENCODERS if isinstance(v, str) else callable(v),
-            f"one of {', '.join(map(repr, ENCODERS))}, a torch.nn.Module, a factory (n_features, "
-            "n_components) -> Module",
+            lambda v: v in ("auto", *ENCODERS) if isinstance(v, str) else callable(v),
+            f"'auto', one of {', '.join(map(repr, ENCODERS))}, a torch.nn.Module, a factory "
+            "(n_features, n_components) -> Module",
         )
     ),
     "hidden_layer_sizes": Rule(
         lambda v: isinstance(v, list | tuple) and all(map(SIZE.test, v)),
         "a tuple of positive integers, such as (256,)",
     ),
+    "gamma": one_or_each(number(0, "a positive number, or 'auto'", words=("auto",))),
     "init": choice("random", "gcca"),
+    "shrinkage": number(
+        0, "a number from 0 to 1, 'oas' or 'auto'", below=1, reached=True, words=("auto", "oas")
+    ),
     "n_specific_components": integer(0),
     "temperature": one_or_each(number(0, "a positive number, such as 0.2")),
     "learn_temperature": FLAG,
@@ -118,7 +130,7 @@ RULES = {
     "pretrain_epochs": integer(0),
     "output": choice("concat", "mean", "all"),
     "batch_size": integer(2),
-    "max_epochs": integer(0, "auto"),
+    "max_epochs": integer(0, "auto", "full"),
     "learning_rate": one_or_each(number(0, "a positive number, such as 1e-3")),
     "weight_decay": WEIGHT,
     "early_stopping": FLAG,

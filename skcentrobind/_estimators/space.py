@@ -22,6 +22,7 @@ from skcentrobind._ops import isolated
 from skcentrobind._persistence.onnx import encoder_model
 from skcentrobind._persistence.safetensors import Saved, write
 from skcentrobind._public import __version__, estimator_classes
+from skcentrobind.model_selection._features import as_table
 
 # Private part of scikit-learn: `_get_output_config`. There is no public way to read what
 # `set_output` has set, and the index of the modalities' DataFrames is to be kept.
@@ -263,6 +264,12 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         """Mean reciprocal rank of the hold-out after every epoch; None without early stopping."""
         scores = [epoch["valid_score"] for epoch in self._history() if "valid_score" in epoch]
         return scores or None
+
+    @property
+    def selection_(self):
+        """What `fit` has chosen among, a DataFrame with one row per candidate."""
+        check_is_fitted(self)
+        return as_table(list(self._plan.tried))
 
     @property
     def temperature_(self):

@@ -32,13 +32,14 @@ from skcentrobind._persistence.net_state import (
     tensors_of,
 )
 from skcentrobind._persistence.plain import NotPlain, from_plain, to_plain
+from skcentrobind._persistence.plan_json import plan_from_json, plan_to_json
 from skcentrobind._public import __version__
 from skcentrobind._training.callbacks import own_callbacks
 from skcentrobind._training.net import BindNet
 from skcentrobind._training.plan import Plan
 
 #: Increased whenever older versions of the package would misread new files.
-FORMAT = 3
+FORMAT = 4
 
 #: Key of the header in the metadata of the file.
 KEY = "skcentrobind"
@@ -155,7 +156,7 @@ def _header(saved: Saved) -> dict[str, Any]:
         "class": saved.class_name,
         "params": {name: _plain_or_code(value) for name, value in saved.params.items()},
         "schema": saved.schema.to_json(),
-        "plan": saved.plan.to_json(),
+        "plan": plan_to_json(saved.plan),
         "output_config": _plain_or_code(saved.output_config),
         "scalers": [
             None if scaler is None else int(scaler.n_samples_seen_) for scaler in saved.scalers
@@ -326,7 +327,7 @@ class Stored:
         """Return the plan, for another device if need be."""
         stored = self.header["plan"]
         if self.header["format"] > 1:
-            return Plan.from_json(stored | {"device": device}, parameters)
+            return plan_from_json(stored | {"device": device}, parameters)
         parameters = parameters | {"n_specific_components": stored["n_specific_components"]}
         known = {"seed": stored["seed"], "n_components": stored["n_components"]}
         return Plan.make(parameters, schema, device=device, **known)

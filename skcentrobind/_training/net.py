@@ -33,7 +33,7 @@ from skcentrobind._training.callbacks import (
 )
 from skcentrobind._training.plan import Plan
 from skcentrobind._training.related import codes_of_streamed, known_to_metrics, samples_of
-from skcentrobind._training.streaming import StreamedRows
+from skcentrobind._training.streaming import StreamedRows, features_in_blocks
 from skcentrobind.losses import BaseLoss
 from skcentrobind.losses._base import compute
 from skcentrobind.losses._samples import relevant
@@ -71,7 +71,7 @@ class BindData(Dataset):
 
     @classmethod
     def from_modalities(
-        cls, X, present, scalers, groups, device, rows=None, same_group=None, finds=False
+        cls, X, present, scalers, groups, device, rows=None, same_group=None, finds=False, maps=None
     ):
         """Lay out rows of all modalities for the groups.
 
@@ -93,25 +93,32 @@ class BindData(Dataset):
             What samples of one group are to each other; None lays out the inputs alone.
         finds : bool, default=False
             Whether equal rows of a modality are found.
+        maps : list of (callable or None, int), default=None
+            For each group what maps its prepared rows to features, and how many.
 
         Returns
         -------
         data : BindData
         """
         inputs, codes = [], {}
+        maps = maps or [(None, 0)] * len(groups)
         n_features = sum(math.prod(array.shape[1:]) for array in X.arrays)
+        n_features += sum(n for _, n in maps)
         is_large = 4 * len(present) * n_features > _COPY_BYTES
-        for members in groups:
+        for members, (features, _) in zip(groups, maps, strict=True):
             names, group_scalers = [X.names[m] for m in members], [scalers[m] for m in members]
             arrays = [X.arrays[m] for m in members]
             if is_large or any(sparse.issparse(a) or isinstance(a, np.memmap) for a in arrays):
-                inputs.append(StreamedRows(names, arrays, group_scalers, rows, device))
+                x = StreamedRows(names, arrays, group_scalers, rows, device, features)
             else:
                 if rows is not None:
                     arrays = [array[rows] for array in arrays]
-                inputs.append(prepared_batch(names, arrays, group_scalers, device))
+                x = prepared_batch(names, arrays, group_scalers, device)
             if finds:
-                codes |= _codes_of(inputs[-1], members, arrays)
+                codes |= _codes_of(x, members, arrays)
+            if features is not None and not isinstance(x, StreamedRows):
+                x = features_in_blocks(features, x)
+            inputs.append(x)
         samples = None
         if same_group and (codes or any(part is not None for part in X.per_sample[1:])):
             samples = samples_of(X.per_sample, codes, present, rows, same_group, device)

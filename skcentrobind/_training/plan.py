@@ -5,22 +5,30 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skcentrobind._data.kernels import MAX_LANDMARKS
 from skcentrobind._data.modalities import Modalities
 from skcentrobind._data.schema import Schema
 from skcentrobind._data.statistics import fit_scalers
-from skcentrobind._encoders.encoders import ENCODERS, start_in_closed_form
+from skcentrobind._encoders.encoders import fit_maps, start_in_closed_form
 from skcentrobind._encoders.module import BindModule, assemble, make_groups, prepared_batch
 from skcentrobind._encoders.sparse import to_dense
+from skcentrobind._encoders.table import ENCODERS
 from skcentrobind._names import per_modality, refuse_equal_columns
 from skcentrobind.anchors import IntraAnchor
 from skcentrobind.losses import AnchorLoss, BaseLoss, RegularizedLoss, SeparatedLoss, Temperature
+
+#: The value of a parameter that fit chooses.
+AUTO = "auto"
+
+# Width of a kernel that nothing chooses, as a multiple of 1 / total variance.
+_GAMMA = 0.3
 
 # Narrower spaces save no time; wider ones cost time and gain little.
 _NARROWEST, _WIDEST = 64, 256
@@ -48,6 +56,10 @@ class ModalitySpec:
         How its rows are scaled; None leaves them as they are.
     n_features : int
         Number of features.
+    gamma : float
+        Width of the kernel of a "kernel" encoder.
+    n_landmarks : int
+        Number of its landmarks, 0 for other encoders.
     """
 
     name: str
@@ -58,6 +70,8 @@ class ModalitySpec:
     learning_rate: float
     scaling: str | None
     n_features: int
+    gamma: float = 0.0
+    n_landmarks: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,12 @@ class Plan:
         Device to compute on.
     seed : int
         Seed of all random draws.
+    shrinkage : float or None
+        Shrinkage of the closed-form start; None for the formula.
+    tried : tuple of dict
+        What was compared to choose features, shrinkage and the number of epochs.
+    is_open : bool
+        Whether features or shrinkage are still to be chosen.
     """
 
     modalities: tuple[ModalitySpec, ...]
@@ -107,6 +127,9 @@ class Plan:
     precision: str
     device: str
     seed: int
+    shrinkage: float | None = None
+    tried: tuple[dict[str, Any], ...] = ()
+    is_open: bool = False
 
     @classmethod
     def make(
@@ -117,6 +140,7 @@ class Plan:
         device: str,
         seed: int | None = None,
         n_components: int | None = None,
+        counts: Sequence[int] | None = None,
     ) -> Plan:
         """Resolve the parameters of an estimator.
 
@@ -132,6 +156,8 @@ class Plan:
             The seed; None draws it from `random_state`.
         n_components : int, default=None
             Width of the shared space; None resolves the parameter.
+        counts : list of int, default=None
+            Number of samples that have each modality, for the landmarks of "kernel" encoders.
 
         Returns
         -------
@@ -142,7 +168,7 @@ class Plan:
         ValueError
             If a list or dict does not fit the modalities.
         """
-        modalities = _specs(parameters, schema)
+        modalities = _specs(parameters, schema, counts)
         temperature = parameters["temperature"]
         if isinstance(temperature, list | tuple | dict):
             temperature = tuple(map(float, per_modality(temperature, schema.names, "temperature")))
@@ -170,6 +196,16 @@ class Plan:
             precision=parameters["precision"],
             device=device,
             seed=draw_seed(parameters["random_state"]) if seed is None else seed,
+            shrinkage=None if isinstance(parameters["shrinkage"], str) else parameters["shrinkage"],
+            is_open=parameters["init"] == "gcca" and _is_open(parameters, schema.names),
+        )
+
+    @property
+    def is_width_fixed(self) -> bool:
+        """Whether rows that are taken as they are fix the width of the shared space."""
+        return any(
+            isinstance(spec.encoder, str) and ENCODERS[spec.encoder].keeps_width
+            for spec in self.modalities
         )
 
     @property
@@ -183,89 +219,50 @@ class Plan:
             return Temperature(list(self.temperature), self.learn_temperature)
         return Temperature(self.temperature, self.learn_temperature)
 
-    def to_json(self) -> dict:
-        """Return what `json.dumps` takes; a user's own code becomes ``{"$code": type}``."""
-        stored = {f.name: getattr(self, f.name) for f in fields(self)}
-        return stored | {
-            "modalities": [
-                {f.name: _stored(getattr(spec, f.name)) for f in fields(spec)}
-                for spec in self.modalities
-            ]
-        }
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any], code: Mapping[str, Any] | None = None) -> Plan:
-        """Make a plan from the result of `to_json`, also after it has been JSON.
-
-        Parameters
-        ----------
-        stored : dict
-            The fields; tuples may be lists.
-        code : dict of str to object, default=None
-            Parameters `encoder` and `augmentation`, if they held code.
-
-        Returns
-        -------
-        plan : Plan
-        """
-        known = {f.name for f in fields(cls)}
-        if set(stored) != known:
-            raise ValueError(f"the plan has the fields {sorted(stored)}, expected {sorted(known)}")
-        names = [spec["name"] for spec in stored["modalities"]]
-        given = {
-            key: _each(value, names, key)
-            for key, value in (code or {}).items()
-            if key in ("encoder", "augmentation")
-        }
-        modalities = []
-        for m, entry in enumerate(stored["modalities"]):
-            own = {key: given[key][m] for key in given if isinstance(entry[key], dict)}
-            spec = ModalitySpec(**entry | own)
-            if not isinstance(spec.encoder, str) and isinstance(spec.encoder, dict):
-                raise ValueError(f"the encoder of '{spec.name}' is code that is not given")
-            modalities.append(replace(spec, row_shape=tuple(map(int, spec.row_shape))))
-        temperature = stored["temperature"]
-        return cls(
-            **{
-                **stored,
-                "modalities": tuple(modalities),
-                "hidden_layer_sizes": tuple(stored["hidden_layer_sizes"]),
-                "regularizers": tuple((str(k), float(v)) for k, v in stored["regularizers"]),
-                "temperature": tuple(temperature) if isinstance(temperature, list) else temperature,
-            }
-        )
-
-
-def _specs(parameters: Mapping[str, Any], schema: Schema) -> tuple[ModalitySpec, ...]:
+def _specs(
+    parameters: Mapping[str, Any], schema: Schema, counts: Sequence[int] | None
+) -> tuple[ModalitySpec, ...]:
     """Return one ModalitySpec per modality."""
-    encoders, augmentations, rates = (
-        _each(parameters[name], schema.names, name)
-        for name in ("encoder", "augmentation", "learning_rate")
+    encoders, augmentations, rates, gammas = (
+        each_of(parameters[name], schema.names, name)
+        for name in ("encoder", "augmentation", "learning_rate", "gamma")
     )
-    return tuple(
-        ModalitySpec(
+    specs = []
+    for m, name in enumerate(schema.names):
+        # What is chosen is no longer "auto" here; without a choice it is the simplest.
+        is_auto = isinstance(encoders[m], str) and encoders[m] == AUTO
+        encoder = "residual" if is_auto else encoders[m]
+        spec = ModalitySpec(
             name,
             schema.row_shapes[m],
             schema.is_sparse[m],
-            encoders[m],
+            encoder,
             augmentations[m],
             float(rates[m]),
-            _scaling(parameters, encoders[m]),
+            _scaling(parameters, encoder),
             math.prod(schema.row_shapes[m]),
         )
-        for m, name in enumerate(schema.names)
-    )
+        if isinstance(encoder, str) and encoder == "kernel" and counts is not None:
+            gamma = _GAMMA if gammas[m] == AUTO else float(gammas[m])
+            spec = replace(spec, gamma=gamma, n_landmarks=min(MAX_LANDMARKS, int(counts[m])))
+        specs.append(spec)
+    return tuple(specs)
 
 
-def _each(value: Any, names: Sequence[str], parameter: str) -> list:
+def _is_open(parameters: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Return whether features or shrinkage of the closed-form start are to be chosen."""
+    encoders, gammas = (each_of(parameters[name], names, name) for name in ("encoder", "gamma"))
+    kinds = [e if isinstance(e, str) else None for e in encoders]
+    widths = [g for e, g in zip(kinds, gammas, strict=True) if e == "kernel"]
+    return AUTO in (parameters["shrinkage"], *kinds, *widths)
+
+
+def each_of(value: Any, names: Sequence[str], parameter: str) -> list:
+    """Return one value per modality."""
     if isinstance(value, list | tuple | dict):
         return per_modality(value, names, parameter)
     return [value] * len(names)
-
-
-def _stored(value: Any) -> Any:
-    is_plain = value is None or isinstance(value, str | bool | int | float | tuple)
-    return value if is_plain else {"$code": type(value).__name__}
 
 
 def _scaling(parameters: Mapping[str, Any], encoder: Any) -> str | None:
@@ -305,7 +302,7 @@ def _width_of_space(n_components: int | str, modalities: Sequence[ModalitySpec])
                 f"and the same for all that have it, but got {fixed}; choose another encoder."
             )
         return width
-    median = np.median([spec.n_features for spec in modalities])
+    median = np.median([spec.n_landmarks or spec.n_features for spec in modalities])
     return min(max(_NARROWEST, 2 ** int(math.log2(median))), _WIDEST)
 
 
@@ -316,22 +313,55 @@ def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def enough_epochs(steps_per_epoch: int, is_warm: bool) -> int:
+def enough_epochs(steps_per_epoch: int, is_warm: bool, has_kernels: bool = False) -> int:
     """Return a number of epochs that trains long enough.
 
-    On small data an epoch is a step or two, and many more than 100 of them, or 50 from a warm
-    start, overfit. On large data an epoch is hundreds of steps, and the score hardly rises after
-    the first 10,000.
+    On small data an epoch is a step or two, and many more than 100 of them, 50 from a warm start
+    or 30 from one with kernels, overfit. On large data an epoch is hundreds of steps, and the score
+    hardly rises after the first 10,000.
     """
-    return max(10, min(50 if is_warm else 100, 10_000 // steps_per_epoch))
+    most = 100 if not is_warm else 30 if has_kernels else 50
+    return max(10, min(most, 10_000 // steps_per_epoch))
 
 
 # ------------------------------------------------------------------- module
 
 
+def scalers_of(plan: Plan, X: Modalities, rows: np.ndarray | None = None) -> list:
+    """Fit a scaler to every modality.
+
+    Parameters
+    ----------
+    plan : Plan
+        How each modality is scaled.
+    X : Modalities
+        Checked data.
+    rows : ndarray of int, default=None
+        Rows of X to use, None for all.
+
+    Returns
+    -------
+    scalers : list of scaler
+        Of all modalities, also of those whose rows are left as they are.
+    """
+    specs = plan.modalities
+    return fit_scalers(
+        X,
+        unscaled=[spec.name for spec in specs if not isinstance(spec.encoder, str)],
+        whitened=[spec.name for spec in specs if spec.scaling == "whiten"],
+        rows=rows,
+        robust=[spec.name for spec in specs if spec.scaling == "robust"],
+    )
+
+
 def build_module(
-    plan: Plan, X: Modalities, present: np.ndarray, init: str, rows: np.ndarray | None = None
-) -> tuple[BindModule, dict, bool]:
+    plan: Plan,
+    X: Modalities,
+    present: np.ndarray,
+    init: str,
+    rows: np.ndarray | None = None,
+    fitted: Sequence | None = None,
+) -> tuple[BindModule, Sequence, bool]:
     """Build encoders and augmentation.
 
     Parameters
@@ -346,47 +376,43 @@ def build_module(
         Start of the encoders.
     rows : ndarray of int, default=None
         Rows of X that the encoders learn from, None for all.
+    fitted : list of scaler, default=None
+        From `scalers_of`; None fits them.
 
     Returns
     -------
     module : BindModule
         On the device of the plan.
-    scalers : dict of str to scaler or None
-        How each modality is scaled.
+    fitted : list of scaler
+        Of all modalities, also of those whose rows are left as they are.
     is_warm : bool
         Whether nothing that learns starts from a random draw.
     """
     specs = plan.modalities
-    fitted = fit_scalers(
-        X,
-        unscaled=[spec.name for spec in specs if not isinstance(spec.encoder, str)],
-        whitened=[spec.name for spec in specs if spec.scaling == "whiten"],
-        rows=rows,
-        robust=[spec.name for spec in specs if spec.scaling == "robust"],
-    )
-    scalers = {
-        spec.name: scaler if spec.scaling else None
-        for spec, scaler in zip(specs, fitted, strict=True)
-    }
+    fitted = fitted or scalers_of(plan, X, rows)
 
     def probe(m: int) -> torch.Tensor:
         some = np.flatnonzero(present[:, m])[:2]
         return to_dense(prepared_batch([specs[m].name], [X.arrays[m][some]], [None], "cpu"))
 
     groups = make_groups(plan, probe)
+    scalers = [s if spec.scaling else None for spec, s in zip(specs, fitted, strict=True)]
+    known = (groups, X, present, rows, scalers)
+    if any(spec.n_landmarks for spec in specs):
+        fit_maps(*known, [spec.gamma for spec in specs], plan.seed)
     is_warm = init == "gcca" and start_in_closed_form(
-        groups, X, present, rows, list(scalers.values()), plan.n_components, plan.seed
+        *known, plan.n_components, plan.seed, plan.shrinkage
     )
     # Stored entries of sparse rows are multiplied by noise, which needs no spread.
     spreads = [
         None
         if all(specs[m].scaling or specs[m].is_sparse for m in group.members)
-        else _spread([fitted[m] for m in group.members])
+        else _spread(group, [fitted[m] for m in group.members])
         for group in groups
     ]
     # A second head starts from a random draw.
     is_warm = is_warm and not plan.n_specific_components
-    return assemble(plan, groups, spreads), scalers, is_warm
+    return assemble(plan, groups, spreads), fitted, is_warm
 
 
 def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindModule:
@@ -411,10 +437,11 @@ def rebuild_module(plan: Plan, spreads: Sequence[torch.Tensor | None]) -> BindMo
     return assemble(plan, make_groups(plan, probe), spreads)
 
 
-def _spread(scalers: Sequence) -> torch.Tensor:
+def _spread(group: Any, scalers: Sequence) -> torch.Tensor:
     """Return the standard deviations of all features, zero for constant ones."""
     scales = np.concatenate([scaler.scale_ for scaler in scalers])
-    return torch.from_numpy(np.where(np.isinf(scales), 0, scales).astype(np.float32))
+    spread = torch.from_numpy(np.where(np.isinf(scales), 0, scales).astype(np.float32))
+    return group.spread_of_features(spread) if group.has_features else spread
 
 
 # --------------------------------------------------------------------- loss

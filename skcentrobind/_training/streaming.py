@@ -1,5 +1,7 @@
 """Rows that stay where they are and are prepared batch by batch."""
 
+import torch
+
 from skcentrobind._encoders.module import prepared_batch
 
 
@@ -14,14 +16,17 @@ class StreamedRows:
         Rows of the arrays to use; None for all.
     device : str
         Device of the batches.
+    features : callable, default=None
+        Maps prepared rows to what the encoders take; None leaves them as they are.
     """
 
-    def __init__(self, names, arrays, scalers, rows, device):
+    def __init__(self, names, arrays, scalers, rows, device, features=None):
         self.names = names
         self.arrays = arrays
         self.scalers = scalers
         self.rows = rows
         self.device = device
+        self.features = features
 
     def __len__(self):
         return self.arrays[0].shape[0] if self.rows is None else len(self.rows)
@@ -44,4 +49,14 @@ class StreamedRows:
         rows = rows.numpy() if self.rows is None else self.rows[rows.numpy()]
         arrays = [array[rows] for array in self.arrays]
         x = prepared_batch(self.names, arrays, self.scalers, self.device)
+        if self.features is not None:
+            with torch.no_grad():
+                x = self.features(x)
         return x.index_select(0, order.argsort().to(self.device))
+
+
+@torch.no_grad()
+def features_in_blocks(features, x, n_rows=8192):
+    """Map prepared rows a block at a time, (n_samples, ...) to (n_samples, n_features)."""
+    blocks = [features(x[start : start + n_rows]) for start in range(0, len(x), n_rows)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)

@@ -29,8 +29,9 @@ def some_entries(shape, density):
 
 
 def fit(X, **params):
-    params = {"n_components": 8, "random_state": 0, "max_epochs": 20, **params}
-    return CentroBindTransformer(**params).fit(X)
+    own = {"n_components": 8, "random_state": 0, "max_epochs": 20}
+    own |= {"encoder": "residual", "shrinkage": "oas"}
+    return CentroBindTransformer(**own | params).fit(X)
 
 
 def found(X, **params):

@@ -215,7 +215,9 @@ def test_first_scores_are_good_and_training_adds_to_them():
     X, _ = load_multiple_features(return_X_y=True)
     train, test = X[["fou", "kar", "zer"]][::3], X[["fou", "kar", "zer"]][1::3]
     scores = {
-        (init, epochs): CentroBindTransformer(init=init, max_epochs=epochs, random_state=0)
+        (init, epochs): quick_centro(
+            init=init, max_epochs=epochs, n_components=64, hidden_layer_sizes=(256,)
+        )
         .fit(train)
         .score(test)
         for init, epochs in [("random", 0), ("gcca", 0), ("gcca", 20), ("random", 20)]

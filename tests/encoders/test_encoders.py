@@ -17,8 +17,9 @@ from torch import nn
 
 from skcentrobind import CentroBindTransformer
 from skcentrobind._encoders.custom import CustomEncoder
-from skcentrobind._encoders.encoders import ENCODERS, Identity, ModalityEncoder
+from skcentrobind._encoders.encoders import Identity, ModalityEncoder
 from skcentrobind._encoders.module import make_groups
+from skcentrobind._encoders.table import ENCODERS
 from skcentrobind._ops import unit_rows
 from skcentrobind._training.plan import ModalitySpec
 

@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from skcentrobind._encoders.custom import CustomEncoder
-from skcentrobind._encoders.encoders import ENCODERS, ModalityEncoder
+from skcentrobind._encoders.encoders import ModalityEncoder
 from skcentrobind._encoders.module import Augmenter, BindModule
+from skcentrobind._encoders.table import ENCODERS
 
 
 def seeded(seed=0):

@@ -18,12 +18,12 @@ from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, PerModality, load
 from skcentrobind._data.statistics import fit_scalers, prepare_sparse
-from skcentrobind._encoders.encoders import ENCODERS
 from skcentrobind._encoders.module import augmentation_of
 from skcentrobind._encoders.sparse import SparseRows, stack_rows, to_dense
+from skcentrobind._encoders.table import ENCODERS
 
 SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
-SMALL |= {"random_state": 0, "device": "cpu"}
+SMALL |= {"random_state": 0, "device": "cpu", "encoder": "residual", "shrinkage": "oas"}
 PLAIN = {"standardize": False, "augmentation": None}
 
 fast = settings(deadline=None, max_examples=30)

@@ -142,7 +142,7 @@ def test_a_users_parameter_of_that_name_decays_as_others_do(X):
         def forward(self, x):
             return self.linear(x) * self.log_temperature.exp()
 
-    bind = CentroBindTransformer(encoder=Scaled, learn_temperature=True, **QUICK).fit(X)
+    bind = CentroBindTransformer(**{**QUICK, "encoder": Scaled, "learn_temperature": True}).fit(X)
     (group,) = [g for g in bind.net_.optimizer_.param_groups if g["weight_decay"] == 0]
     assert [p.shape for p in group["params"]] == [()]
 

@@ -154,6 +154,7 @@ def test_data_of_the_fixtures_are_what_the_tests_assume():
     ("params", "most"),
     [
         ({}, 50),
+        ({"encoder": "kernel", "gamma": 1.0}, 30),
         ({"init": "random"}, 100),
         ({"encoder": "mlp"}, 100),
         ({"n_specific_components": 1}, 100),
@@ -163,5 +164,6 @@ def test_large_data_need_fewer_epochs(X, monkeypatch, steps, epochs, params, mos
     monkeypatch.setattr(BindNet, "steps_in", lambda self, data: steps)
     monkeypatch.setattr(BindNet, "train_on", lambda self, data, n: epochs_used.append(n))
     epochs_used = []
-    CentroBindTransformer(n_components=2, hidden_layer_sizes=(3,), **params).fit(X)
+    own = {"n_components": 2, "encoder": "residual", "shrinkage": "oas", "max_epochs": "full"}
+    CentroBindTransformer(**{**own, "hidden_layer_sizes": (3,), **params}).fit(X)
     assert epochs_used == [min(epochs, most)]

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from conftest import QUICK, draw, same
+from conftest import QUICK, draw, quick_centro, same
 from skorch.callbacks import Callback, LRScheduler
 from skorch.callbacks.lr_scheduler import WarmRestartLR
 
@@ -87,7 +87,7 @@ class Freezes(Callback):
 
 def test_what_a_callback_has_frozen_stays_frozen(path):
     own = [Freezes()]
-    bind = CentroBindTransformer(**QUICK, encoder=["mlp", "linear", "linear"], callbacks=own)
+    bind = quick_centro(encoder=["mlp", "linear", "linear"], callbacks=own)
     assert_goes_on(bind.fit(X), path, own)
 
 
@@ -131,7 +131,7 @@ class Extra(torch.nn.Linear):
 
 
 def test_a_module_with_another_state_is_refused_at_save(path):
-    bind = CentroBindTransformer(**QUICK, encoder=[Extra(6, 4), "mlp", "mlp"]).fit(X)
+    bind = quick_centro(encoder=[Extra(6, 4), "mlp", "mlp"]).fit(X)
     with pytest.raises(TypeError, match=r"_extra_state'.* is a dict.*joblib"):
         bind.save(path)
     assert not path.exists()

@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import nn
 
 from skcentrobind import CentroBindTransformer, Modalities, load
-from skcentrobind._encoders.encoders import ENCODERS
+from skcentrobind._encoders.table import ENCODERS
 from skcentrobind._ops import check_precision, matmul, unit_rows
 from skcentrobind.datasets import load_multiple_features
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, same
+from conftest import QUICK, quick_centro, same
 from torch import nn
 
 import skcentrobind
@@ -119,9 +119,9 @@ def test_a_module_made_under_inference_mode_learns(X):
         torch.manual_seed(0)
         return nn.Linear(5, 4)
 
-    expected = CentroBindTransformer(**QUICK, encoder=["mlp", module(), "mlp"]).fit_transform(X)
+    expected = quick_centro(encoder=["mlp", module(), "mlp"]).fit_transform(X)
     with torch.inference_mode():
-        bind = CentroBindTransformer(**QUICK, encoder=["mlp", module(), "mlp"])
+        bind = quick_centro(encoder=["mlp", module(), "mlp"])
         assert same(bind.fit_transform(X), expected)
 
 
@@ -163,7 +163,7 @@ def test_an_epoch_without_a_gradient_is_an_error(X, callbacks):
     from skorch.callbacks import Callback
 
     own = [Callback()] if callbacks else None
-    bind = CentroBindTransformer(**QUICK, encoder=detach, callbacks=own)
+    bind = quick_centro(encoder=detach, callbacks=own)
     with pytest.raises(ValueError, match=r"epoch 1 \(binding\) had a gradient.*detaches"):
         bind.fit(X)
 
@@ -195,7 +195,7 @@ def test_fits_in_threads_equal_fits_alone(cls, X):
 
     def run(seed):
         params = QUICK | {"random_state": seed, "max_epochs": 15, "batch_size": 8}
-        bind = cls(**params, encoder=["mlp", Dropout, Dropout]).fit(X)
+        bind = cls(**params | {"encoder": ["mlp", Dropout, Dropout]}).fit(X)
         return bind.partial_fit(X).transform(X)
 
     alone = [run(seed) for seed in range(4)]
