@@ -17,6 +17,10 @@ RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("skcentrobind", "scikit-learn", "torch", "skorch", "numpy", "scipy", "pandas")
 
 
+#: Features and shrinkage of the start, where a benchmark is about something else than their choice.
+NAMED = {"encoder": "residual", "shrinkage": "oas"}
+
+
 def parser(description):
     """Return a parser with the options that every benchmark has."""
     options = argparse.ArgumentParser(description=description)

@@ -174,7 +174,8 @@ def draw_params(rng, n_modalities=2):
     params = {
         "n_components": int(rng.integers(2, 6)),
         "hidden_layer_sizes": tuple(rng.integers(2, 6, size=rng.integers(0, 3)).tolist()),
-        "encoder": str(rng.choice(["residual", "mlp", "linear"])),
+        "encoder": str(rng.choice(["residual", "mlp", "linear", "kernel", "auto"])),
+        "shrinkage": rng.choice(np.array(["oas", "auto", 0.3], object)),
         "init": str(rng.choice(["gcca", "random"])),
         "temperature": float(rng.choice([0.05, 0.2, 1.0])),
         "augmentation": rng.choice(np.array(["gaussian", "mask", "marginal", None], object)),

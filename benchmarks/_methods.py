@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from _common import NAMED
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.kernel_approximation import Nystroem
@@ -169,7 +170,7 @@ def _binder(cls, init="random", **fixed):
 
     def make(settings, seed, gamma=None, **setting):
         options = {**settings["fit"], "init": init, "random_state": seed, "device": "cpu"}
-        options |= {"encoder": "residual", "shrinkage": "oas"}
+        options |= {**NAMED, "regularizers": None}
         binder = cls(**options | fixed | setting)
         return binder if gamma is None else OnKernels(binder, gamma, seed)
 

@@ -80,6 +80,24 @@ def memory_tables(content):
     yield Table("One epoch of fit, and transform into a memory map", header, rows, "all")
 
 
+def choice_tables(content):
+    """Make the table of bench_choice."""
+    header = ["data", "default, s", "former default, s", "ratio", "choice, s", "of the fit"]
+    header += ["takes a kernel", "KGCCA search, s", "ratio to the default"]
+    rows = []
+    for name, row in content["rows"].items():
+        seconds = [number(row[c], 2) for c in ("default", "former default")]
+        share = f"{row['choice as a share of the fit']:.0%}"
+        cells = [name, *seconds, number(row["times the former default"], 1)]
+        cells += [number(row["choice"], 2), share, "yes" if row["takes a kernel"] else "no"]
+        search = ["", ""]
+        if "KGCCA search" in row:
+            search = [number(row["KGCCA search"], 1), number(row["default within KGCCA search"], 1)]
+        rows.append([*cells, *search])
+    title = f"Seconds of CPU, medians of {content['repeats']} runs"
+    yield Table(title, header, rows, "seconds")
+
+
 def _reported_by(name):
     """Return a function that makes the tables which the benchmark itself prints."""
 
@@ -98,6 +116,7 @@ OWN = {
     "bench_duplicates": _reported_by("bench_duplicates"),
     "bench_tuning": _reported_by("bench_tuning"),
     "bench_fit": fit_tables,
+    "bench_choice": choice_tables,
     "bench_memory": memory_tables,
     "bench_retrieval": retrieval_tables,
     "bench_scaling": scaling_tables,

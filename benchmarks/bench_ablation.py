@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from _common import NAMED
 from _method_data import load
 from _methods import METHODS, embed
 from _report import Table, number
@@ -68,8 +69,8 @@ class Task:
 SETTINGS = {"n_train": 1500, "n_test": 1000, "validation": 0.25, "device": "cpu"}
 SMOKE_SETTINGS = {**SETTINGS, "n_train": 80, "n_test": 40, "max_epochs": 1}
 #: What is named where a variant leaves it: the defaults before they were chosen.
-NAMED = {"encoder": "residual", "shrinkage": "oas", "max_epochs": "full"}
-#: Variant -> parameters that differ from NAMED and the defaults; "schedule" is that of the learning
+FULL = {**NAMED, "max_epochs": "full"}
+#: Variant -> parameters that differ from FULL and the defaults; "schedule" is that of the learning
 #: rate.
 VARIANTS = {
     "nothing chosen": {},
@@ -158,7 +159,7 @@ def one_draw(settings, seed, task, params):
     if "peer" in params:
         mrr, seconds = best_of_peer(params["peer"], X_fit, X_held_out)
         return {"mrr": round(mrr, 5), "fit seconds": round(seconds, 2)}
-    options = {"device": settings["device"], **NAMED, **params}
+    options = {"device": settings["device"], **FULL, **params}
     if "max_epochs" in settings:
         options["max_epochs"] = settings["max_epochs"]
     schedule = options.pop("schedule", None)

@@ -10,6 +10,7 @@ text or package is that of the query counts as found, since it is the same.
 import time
 
 import numpy as np
+from _common import NAMED
 from _report import Table, p_value, spread
 from _runs import Benchmark, main
 from bench_groups import functions, prepared
@@ -25,7 +26,7 @@ from skcentrobind.metrics import mean_reciprocal_rank, retrieval_report
 
 ROWS = {"are negatives": False, "are ignored (default)": True}
 MEASURES = ("recall@1", "mrr")
-SETTINGS = {"n_samples": 1200, "test_size": 0.3, "device": "cpu", "max_epochs": "auto"}
+SETTINGS = {"n_samples": 1200, "test_size": 0.3, "device": "cpu", "max_epochs": "full"}
 SMOKE_SETTINGS = {**SETTINGS, "n_samples": 120, "max_epochs": 1}
 
 _WORDS = {
@@ -91,6 +92,7 @@ def one_draw(settings, seed, data):
             max_epochs=settings["max_epochs"],
             device=settings["device"],
             random_state=seed,
+            **NAMED,
         )
         seconds = []
         for _ in range(3):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 import sklearn
+from _common import NAMED
 from _report import Table, p_value, spread
 from _runs import Benchmark, main
 from scipy import stats
@@ -36,7 +37,7 @@ ROWS = {
     "groups positive (default with groups)": (True, {}),
 }
 BASELINE = "rows alone"
-SETTINGS = {"n_rows": 5, "test_size": 0.3, "device": "cpu", "max_epochs": "auto"}
+SETTINGS = {"n_rows": 5, "test_size": 0.3, "device": "cpu", "max_epochs": "full"}
 SMOKE_SETTINGS = {**SETTINGS, "max_epochs": 1}
 
 
@@ -123,6 +124,7 @@ def one_draw(settings, seed, data, n_things, init="gcca"):
             max_epochs=settings["max_epochs"],
             device=settings["device"],
             random_state=seed,
+            **NAMED,
             **parameters,
         )
         data = X_train if is_told else Modalities(dict(X_train.items()))

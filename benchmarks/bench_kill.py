@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import parser, store
+from _common import NAMED, parser, store
 from skorch.callbacks import Callback, LRScheduler
 
 from skcentrobind import CentroBindTransformer
@@ -46,6 +46,7 @@ class Sum(Callback):
 
 def make(name, n_epochs):
     params = {"n_components": 16, "max_epochs": n_epochs, "batch_size": 64, "random_state": 0}
+    params |= NAMED
     return CentroBindTransformer(**params | SETTINGS[name])
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _common import RESULTS, median, own_memory, parser, run_apart, store
+from _common import NAMED, RESULTS, median, own_memory, parser, run_apart, store
 from scipy import sparse
 from sklearn.base import clone
 
@@ -90,7 +90,7 @@ def child(kind, size, folder):
         stored = dense = sum(x.nbytes for x in X.values())
     n_samples = size[0]
     bind = CentroBindTransformer(
-        n_components=32, batch_size=min(1024, n_samples), max_epochs=1, random_state=0
+        n_components=32, batch_size=min(1024, n_samples), max_epochs=1, random_state=0, **NAMED
     )
     if kind == "mapped":
         bind.set_params(encoder="linear")

@@ -6,6 +6,7 @@ in both. Judged by recall@1 among the pairs that are present, and by a linear pr
 """
 
 import numpy as np
+from _common import NAMED
 from _figures import IMAGES, band, panels, save
 from _report import Table, spread
 from _runs import Benchmark, main
@@ -56,7 +57,7 @@ def without(X, missing, fill=None):
 def fitted(method, settings, X, missing, seed):
     """Fit a method to data with missing rows; return it and the rows that it imputes, if any."""
     common = {"random_state": seed, "device": settings["device"]}
-    bind = CentroBindTransformer(max_epochs=settings["max_epochs"], **common)
+    bind = CentroBindTransformer(max_epochs=settings["max_epochs"], **common, **NAMED)
     fill = None
     if method == "complete samples only":
         whole = ~missing.any(axis=1)

@@ -8,7 +8,7 @@ import json
 import time
 
 import numpy as np
-from _common import median, own_memory, parser, run_apart, store
+from _common import NAMED, median, own_memory, parser, run_apart, store
 
 
 def child(n_samples, n_features, dtype, epochs):
@@ -27,7 +27,9 @@ def child(n_samples, n_features, dtype, epochs):
             x[rows] = latent[rows] @ weight + noise
         arrays.append(x)
     X = Modalities(arrays)
-    bind = CentroBindTransformer(max_epochs=epochs, hidden_layer_sizes=(64,), random_state=0)
+    bind = CentroBindTransformer(
+        max_epochs=epochs, hidden_layer_sizes=(64,), random_state=0, **NAMED
+    )
     bind.fit(X[:512])  # imports what torch loads lazily
     before = own_memory("VmRSS")
     _reset_peak()

@@ -6,6 +6,7 @@ accuracy of linear probes on the test rows, which the choice by labels may use.
 """
 
 import numpy as np
+from _common import NAMED
 from _report import Table, spread
 from _runs import Benchmark, main
 from sklearn.linear_model import LogisticRegression
@@ -34,7 +35,7 @@ def one_draw(settings, seed):
         X[MODALITIES][::step], y[::step], test_size=0.3, stratify=y[::step], random_state=seed
     )
     bind = CentroBindTransformer(
-        max_epochs=settings["max_epochs"], device=settings["device"], random_state=seed
+        max_epochs=settings["max_epochs"], device=settings["device"], random_state=seed, **NAMED
     )
     grid = {"temperature": settings["temperatures"]}
     scorer = make_retrieval_scorer(k=1)

@@ -304,7 +304,7 @@ def test_losses_come_first_and_are_complete():
     tables = helper("_method_tables")
     run = {"fit seconds": 1.0, "setting": {}, "fits": 1, "rows": 9, "gallery": 5}
     results = {
-        "digits five/CentroBind": {
+        "digits five/CentroBind, default": {
             str(k): {"recall@1": 0.5 + k / 100, "mrr": 0.6, **run} for k in range(3)
         },
         "digits five/MCCA": {"0": {"recall@1": 0.4, "mrr": 0.65, **run}},

@@ -7,6 +7,7 @@ offsets (time stamps, say) lose no precision, and no whole array is copied in fl
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 from scipy import linalg, sparse
@@ -16,6 +17,10 @@ from threadpoolctl import threadpool_limits
 from skcentrobind._data.items import is_frame
 from skcentrobind._data.robust import RobustScaler, SparseRobustScaler, warn_of_outliers
 from skcentrobind._data.warn import warn
+
+#: The number of BLAS threads is global to the process: fits in several threads, each of which
+#: limits and restores it, would undo one another's limit.
+ALONE = threading.Lock()
 
 # The length of an embedding is a root of squares, which must not leave float32 either.
 _LARGEST_INPUT = 1e15

@@ -8,7 +8,6 @@ table.py.
 from __future__ import annotations
 
 import math
-import threading
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +15,12 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from skcentrobind._data.statistics import generalized_cca, prepare_rows, prepare_sparse
+from skcentrobind._data.statistics import (
+    ALONE,
+    generalized_cca,
+    prepare_rows,
+    prepare_sparse,
+)
 from skcentrobind._encoders.sparse import SparseRows, to_dense
 from skcentrobind._ops import product, unit_rows
 
@@ -26,10 +30,6 @@ _MAX_ROWS, _MAX_VALUES = 2_000, 2**23
 # Scale of the random draw in components that the rows do not determine. At zero they would never
 # move, since their gradient is zero, too; at full scale they would dominate the cosine.
 _RANDOM_SHARE = 0.03
-
-# The number of BLAS threads is global to the process: fits in several threads, each of which
-# limits and restores it, would undo one another's limit.
-_ALONE = threading.Lock()
 
 
 class Bank(nn.Module):
@@ -386,7 +386,7 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed, 
         group, k = group_of[m]
         if group.is_mapped:
             blocks[i] = group.start_rows(k, blocks[i], n_samples)
-    with _ALONE:
+    with ALONE:
         weights, means, agreement = generalized_cca(blocks, has, n_components, shrinkage)
     share = np.where(agreement > 0, 0.0, _RANDOM_SHARE)
     for m, weight, mean in zip(members, weights, means, strict=True):
@@ -421,7 +421,7 @@ def fit_maps(groups, X, present, rows, scalers, gammas, seed):
             some = _some(own, [X.arrays[m]], seed)
             prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
             prepared = prepare(X.names[m], X.arrays[m][some], scalers[m])
-            with _ALONE:
+            with ALONE:
                 group.fit_map(k, prepared, gammas[m], seed)
 
 

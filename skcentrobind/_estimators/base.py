@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 from functools import partial
 from typing import ClassVar
 
@@ -47,6 +48,8 @@ class BaseBindTransformer(ChoosesDefaults):
     __metadata_request__fit: ClassVar = {"checkpoint": UNUSED, "checkpoint_every": UNUSED}
 
     _rules = RULES
+    #: What `regularizers="auto"` stands for.
+    _own_regularizers: ClassVar[dict[str, float] | None] = None
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class BaseBindTransformer(ChoosesDefaults):
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,
-        regularizers=None,
+        regularizers="auto",
         same_group="positive",
         ignore_duplicates=True,
         augmentation="gaussian",
@@ -164,6 +167,8 @@ class BaseBindTransformer(ChoosesDefaults):
                 most = enough_epochs(steps, start.is_warm, any(kernels))
                 epochs = self._best_epochs(start, most) if epochs == AUTO else most
             self._train(*start[:2], epochs, start.checkpoint)
+            if self.verbose and self._chosen():
+                print(f"chose {self._chosen()}", file=sys.stderr)
         return self
 
     @isolated
@@ -331,7 +336,10 @@ class BaseBindTransformer(ChoosesDefaults):
 
     def _shared_parameters(self):
         """Return the parameters of this base class, which a subclass may set in its own way."""
-        return {name: getattr(self, name) for name in RULES}
+        parameters = {name: getattr(self, name) for name in RULES}
+        if isinstance(self.regularizers, str):
+            parameters["regularizers"] = self._own_regularizers
+        return parameters
 
     def _check_parameters(self):
         """Raise one ValueError that lists every parameter with an invalid value."""

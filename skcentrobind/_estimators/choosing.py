@@ -118,8 +118,10 @@ class ChoosesDefaults(FittedSpace):
         steps = sorted({0, min(_SOME_EPOCHS, most), most})
         n_trials = 2 if n_samples < _ONE_TRIAL else 1
         scores, seconds = np.full((n_trials, len(steps)), -np.inf), np.zeros(len(steps))
-        for k in range(n_trials):
-            rows = quarter(n_samples, self._plan.seed + k, codes)
+        splits = [quarter(n_samples, self._plan.seed + k, codes) for k in range(n_trials)]
+        if min(taken.present[rows].sum(axis=0).min() for pair in splits for rows in pair) < 2:
+            return most
+        for k, rows in enumerate(splits):
             for i, (score, spent) in enumerate(self._trial(*map(taken.of, rows), steps)):
                 scores[k, i], seconds[i] = score, seconds[i] + spent
         means = scores.mean(axis=0)
@@ -163,3 +165,28 @@ class ChoosesDefaults(FittedSpace):
             if score < best - lost:
                 return  # training destroys what the start had
             best, before = max(best, score), time.perf_counter()
+
+    def _chosen(self):
+        """Return what was chosen as arguments of the constructor, "" if all was named."""
+        plan = self._plan
+        if not plan.tried:
+            return ""
+        found = {
+            "encoder": {spec.encoder for spec in plan.modalities if isinstance(spec.encoder, str)},
+            "gamma": {spec.gamma for spec in plan.modalities if spec.n_landmarks},
+            "shrinkage": {"oas" if plan.shrinkage is None else plan.shrinkage},
+            "n_components": {plan.n_components},
+            "max_epochs": {self.n_iter_},
+        }
+        parts = [
+            f"{name}={' or '.join(map(repr, sorted(values)))}"
+            for name, values in found.items()
+            if values and getattr(self, name) == AUTO
+        ]
+        return ", ".join(parts)
+
+    def __repr__(self, N_CHAR_MAX=700):
+        """Return the constructor's call and, once fitted, a comment with what was chosen."""
+        text = super().__repr__(N_CHAR_MAX)
+        chosen = self._chosen() if hasattr(self, "net_") else ""
+        return f"{text}  # chose {chosen}" if chosen else text

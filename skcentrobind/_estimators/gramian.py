@@ -1,5 +1,7 @@
 """Bind by the volume that the embeddings of a sample span."""
 
+from typing import ClassVar
+
 from skcentrobind._estimators.base import BaseBindTransformer
 from skcentrobind.losses import GramianLoss
 
@@ -81,7 +83,7 @@ class GramianBindTransformer(BaseBindTransformer):
         How far the covariances of the closed-form start are shrunk towards a multiple of the
         identity: 0 takes them as they are, 1 ignores them. Large values keep to directions of large
         variance, small ones find correlations of any. "oas" is the oracle approximating formula, at
-        most one half. "auto" is chosen among "oas", 0.1, 0.5 and 0.9 with the encoders, see
+        most one half. "auto" is chosen among "oas", 0.01, 0.1, 0.5 and 0.9 with the encoders, see
         `encoder`.
     n_specific_components : int, default=0
         Width of a second head of every encoder, for information that is specific to its modality; 0
@@ -95,13 +97,15 @@ class GramianBindTransformer(BaseBindTransformer):
     learn_temperature : bool, default=False
         Whether the temperature is trained with the encoders, starting from the given value or
         values. It stays between 0.01 and 1, so the given values must lie in that range.
-    regularizers : dict of str to float, default=None
-        Terms that are added to the loss, by name, with their weights.
+    regularizers : dict of str to float, "auto" or None, default="auto"
+        Terms that are added to the loss, by name, with their weights. None adds none.
+
+        "auto" adds {"alignment": 20} to the losses that do not see signs, those of
+        `PrincipalBindTransformer` and `GramianBindTransformer`, and nothing to others.
 
         "uniformity" spreads the embeddings of each modality over the sphere.
 
-        "alignment" pulls the embeddings of a sample together. Losses that ignore signs need it when
-        the encoders start from random weights.
+        "alignment" pulls the embeddings of a sample together.
 
         "geometric_consistency" makes the similarity of two samples the same, whichever modalities
         they are observed in.
@@ -271,9 +275,9 @@ class GramianBindTransformer(BaseBindTransformer):
     Notes
     -----
     A volume ignores signs: opposite embeddings span no volume, just as equal ones do. It is also 0
-    as soon as two embeddings are parallel, wherever the others point. In the paper, training starts
-    from encoders that are already aligned; from random weights, modalities may end up opposed,
-    which `regularizers={"alignment": 5}` prevents.
+    as soon as two embeddings are parallel, wherever the others point. The paper trains from
+    encoders that are already aligned; here the default adds an alignment term, without which most
+    pairs end up opposed. `regularizers=None` is the paper's loss.
 
     References
     ----------
@@ -289,6 +293,10 @@ class GramianBindTransformer(BaseBindTransformer):
     >>> bind.fit_transform(X).shape
     (200, 32)
     """
+
+    # Volumes do not see signs: without a pull of its own, training turns modalities round that the
+    # start had on one side.
+    _own_regularizers: ClassVar = {"alignment": 20.0}
 
     def _make_loss(self, temperature):
         """Return the loss on volumes."""

@@ -77,7 +77,7 @@ class PairwiseBindTransformer(BaseBindTransformer):
         How far the covariances of the closed-form start are shrunk towards a multiple of the
         identity: 0 takes them as they are, 1 ignores them. Large values keep to directions of large
         variance, small ones find correlations of any. "oas" is the oracle approximating formula, at
-        most one half. "auto" is chosen among "oas", 0.1, 0.5 and 0.9 with the encoders, see
+        most one half. "auto" is chosen among "oas", 0.01, 0.1, 0.5 and 0.9 with the encoders, see
         `encoder`.
     n_specific_components : int, default=0
         Width of a second head of every encoder, for information that is specific to its modality; 0
@@ -91,13 +91,15 @@ class PairwiseBindTransformer(BaseBindTransformer):
     learn_temperature : bool, default=False
         Whether the temperature is trained with the encoders, starting from the given value or
         values. It stays between 0.01 and 1, so the given values must lie in that range.
-    regularizers : dict of str to float, default=None
-        Terms that are added to the loss, by name, with their weights.
+    regularizers : dict of str to float, "auto" or None, default="auto"
+        Terms that are added to the loss, by name, with their weights. None adds none.
+
+        "auto" adds {"alignment": 20} to the losses that do not see signs, those of
+        `PrincipalBindTransformer` and `GramianBindTransformer`, and nothing to others.
 
         "uniformity" spreads the embeddings of each modality over the sphere.
 
-        "alignment" pulls the embeddings of a sample together. Losses that ignore signs need it when
-        the encoders start from random weights.
+        "alignment" pulls the embeddings of a sample together.
 
         "geometric_consistency" makes the similarity of two samples the same, whichever modalities
         they are observed in.

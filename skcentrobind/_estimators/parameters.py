@@ -111,8 +111,12 @@ RULES = {
     "temperature": one_or_each(number(0, "a positive number, such as 0.2")),
     "learn_temperature": FLAG,
     "regularizers": Rule(
-        lambda v: v is None or (isinstance(v, dict) and all(map(WEIGHT.test, v.values()))),
-        "None or a dict of names and weights, such as {'uniformity': 0.1}",
+        lambda v: (
+            v is None
+            or (isinstance(v, str) and v == "auto")
+            or (isinstance(v, dict) and all(map(WEIGHT.test, v.values())))
+        ),
+        "None, 'auto' or a dict of names and weights, such as {'uniformity': 0.1}",
     ),
     "same_group": choice("positive", "ignore"),
     "ignore_duplicates": FLAG,

@@ -1,5 +1,7 @@
 """Bind to the principal direction of the embeddings of a sample."""
 
+from typing import ClassVar
+
 from skcentrobind._estimators.base import BaseBindTransformer
 from skcentrobind._estimators.parameters import number
 from skcentrobind.losses import PrincipalLoss
@@ -79,7 +81,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
         How far the covariances of the closed-form start are shrunk towards a multiple of the
         identity: 0 takes them as they are, 1 ignores them. Large values keep to directions of large
         variance, small ones find correlations of any. "oas" is the oracle approximating formula, at
-        most one half. "auto" is chosen among "oas", 0.1, 0.5 and 0.9 with the encoders, see
+        most one half. "auto" is chosen among "oas", 0.01, 0.1, 0.5 and 0.9 with the encoders, see
         `encoder`.
     n_specific_components : int, default=0
         Width of a second head of every encoder, for information that is specific to its modality; 0
@@ -93,13 +95,15 @@ class PrincipalBindTransformer(BaseBindTransformer):
     learn_temperature : bool, default=False
         Whether the temperature is trained with the encoders, starting from the given value or
         values. It stays between 0.01 and 1, so the given values must lie in that range.
-    regularizers : dict of str to float, default=None
-        Terms that are added to the loss, by name, with their weights.
+    regularizers : dict of str to float, "auto" or None, default="auto"
+        Terms that are added to the loss, by name, with their weights. None adds none.
+
+        "auto" adds {"alignment": 20} to the losses that do not see signs, those of
+        `PrincipalBindTransformer` and `GramianBindTransformer`, and nothing to others.
 
         "uniformity" spreads the embeddings of each modality over the sphere.
 
-        "alignment" pulls the embeddings of a sample together. Losses that ignore signs need it when
-        the encoders start from random weights.
+        "alignment" pulls the embeddings of a sample together.
 
         "geometric_consistency" makes the similarity of two samples the same, whichever modalities
         they are observed in.
@@ -270,9 +274,10 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
     Notes
     -----
-    Singular values ignore signs: a modality that points the opposite way counts as aligned, which
-    `regularizers={"alignment": 1}` prevents when encoders start from random weights. There is one
-    temperature for all modalities, because samples are compared, not modalities.
+    Singular values ignore signs: a modality that points the opposite way counts as aligned. The
+    default adds an alignment term, which prevents that; `regularizers=None` is the paper's loss,
+    which from the closed-form start turns a fifth of the pairs round. There is one temperature for
+    all modalities, because samples are compared, not modalities.
 
     References
     ----------
@@ -289,6 +294,9 @@ class PrincipalBindTransformer(BaseBindTransformer):
     (200, 32)
     """
 
+    # Singular values do not see signs: without a pull of its own, training turns modalities round
+    # that the start had on one side.
+    _own_regularizers: ClassVar = {"alignment": 20.0}
     _rules = BaseBindTransformer._rules | {
         "alignment_temperature": number(0, "a positive number, such as 0.05")
     }
@@ -305,7 +313,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
         n_specific_components=0,
         temperature=0.2,
         learn_temperature=False,
-        regularizers=None,
+        regularizers="auto",
         same_group="positive",
         ignore_duplicates=True,
         alignment_temperature=0.05,

@@ -27,7 +27,7 @@ from skcentrobind._data.statistics import shrinkage_of
 #: Kernel widths that are tried, as multiples of 1 / total variance, beside the features themselves.
 GAMMAS = (0.1, 0.3, 1.0)
 #: Shrinkages that are tried; None is the formula of `shrinkage_of`.
-SHRINKAGES = (None, 0.1, 0.5, 0.9)
+SHRINKAGES = (None, 0.01, 0.1, 0.5, 0.9)
 
 #: Rows that are looked at.
 MAX_ROWS = 700

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from skcentrobind._data.per_sample import repeated_codes, uneven_weights
-from skcentrobind._data.statistics import prepare_rows, prepare_sparse
+from skcentrobind._data.statistics import ALONE, prepare_rows, prepare_sparse
 from skcentrobind.model_selection._candidates import (
     GAMMAS,
     MAX_ROWS,
@@ -131,7 +131,8 @@ def choose_features(
         kind = None if None in kinds else next(iter(kinds))
         return _choice(given, members, kinds[kind], shrinkages[0], [])
     looked_at = _rows_of(X, present, scalers, members, _some(rows, seed))
-    tried = score_candidates(looked_at, list(kinds.values()), shrinkages, _WIDTH, seed)
+    with ALONE:
+        tried = score_candidates(looked_at, list(kinds.values()), shrinkages, _WIDTH, seed)
     best, n_folds = best_of(tried), max(len(one.scores) for one in tried)
     names = [kind for kind in kinds for _ in shrinkages]
     table = [
@@ -146,7 +147,8 @@ def choose_features(
         }
         for i, (kind, one) in enumerate(zip(names, tried, strict=True))
     ]
-    width = narrowest(looked_at, tried[best], _WIDTHS, seed)
+    with ALONE:
+        width = narrowest(looked_at, tried[best], _WIDTHS, seed)
     return _choice(given, members, tried[best].gammas, tried[best].shrinkage, table, width)
 
 

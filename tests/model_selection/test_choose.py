@@ -42,7 +42,7 @@ def test_every_estimator_chooses_and_says_so(name):
     X, _ = draw(60)
     fitted = ESTIMATORS[name](**OPEN).fit(X)
     table = fitted.selection_
-    starts, lengths = table[:16], table[16:]
+    starts, lengths = table[:20], table[20:]
     assert starts["epochs"].eq(0).all()
     assert sorted(lengths["epochs"]) == sorted({0, 15, lengths["epochs"].max()})
     assert taken(fitted)["epochs"].iloc[-1] == fitted.n_iter_
@@ -66,7 +66,7 @@ def test_names_take_only_themselves_out_of_the_choice():
     X, _ = draw(60)
     encoder = bind(encoder="residual", max_epochs=1).fit(X).selection_
     assert set(encoder["encoder"]) == {"residual"}
-    assert sorted(map(str, encoder["shrinkage"])) == ["0.1", "0.5", "0.9", "oas"]
+    assert sorted(map(str, encoder["shrinkage"])) == ["0.01", "0.1", "0.5", "0.9", "oas"]
     shrinkage = bind(shrinkage=0.3, max_epochs=1).fit(X).selection_
     assert set(shrinkage["shrinkage"]) == {0.3}
     assert len(shrinkage) == 4
@@ -156,6 +156,23 @@ def test_few_samples(n_samples):
     assert alone.selection_.empty
 
 
+def test_a_rare_modality():
+    X, _ = draw(80)
+    for n_there in (2, 3, 5, 8):
+        audio = np.where(np.arange(80)[:, None] < n_there, X["audio"], np.nan)
+        fitted = bind(max_epochs="auto").fit({**dict(X.items()), "audio": audio})
+        assert np.isfinite(fitted.transform(X)).all()
+
+
+def test_a_fit_goes_on_from_its_checkpoint_with_the_same_choice(tmp_path):
+    X, _ = draw(60)
+    expected = bind().fit(X)
+    for _ in range(2):
+        found = bind().fit(X, checkpoint=tmp_path / "point")
+        assert same(found.transform(X), expected.transform(X))
+        assert found.n_iter_ == expected.n_iter_
+
+
 def test_trials_warn_of_nothing_twice():
     X, _ = draw(60)
     arrays = {**dict(X.items()), "image": np.column_stack([X["image"], np.ones(60)])}
@@ -207,3 +224,19 @@ def test_a_clone_forgets_the_choice():
     fitted = bind(max_epochs=1).fit(X)
     assert clone(fitted).get_params() == bind(max_epochs=1).get_params()
     assert not hasattr(clone(fitted), "_plan")
+
+
+def test_the_choice_is_shown(capsys):
+    X, _ = draw(60)
+    fitted = bind(verbose=1).fit(X)
+    assert "chose encoder='" in capsys.readouterr().err
+    text = repr(fitted)
+    assert eval(text).get_params() == fitted.get_params()
+    spec = fitted._plan.modalities[0]
+    comment = text.split("# chose ")[1]
+    assert f"encoder='{spec.encoder}'" in comment
+    assert f"max_epochs={fitted.n_iter_}" in comment
+    assert "#" not in repr(bind())
+    named = bind(encoder="residual", shrinkage="oas", max_epochs=1, verbose=1).fit(X)
+    assert "#" not in repr(named)
+    assert "chose" not in capsys.readouterr().err

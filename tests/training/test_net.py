@@ -17,7 +17,14 @@ def make_X(n_samples=40, seed=0):
     return [common @ rng.normal(size=(2, w)) + rng.normal(size=(n_samples, w)) for w in (4, 3, 3)]
 
 
-SMALL = {"n_components": 4, "hidden_layer_sizes": (6,), "batch_size": 16, "max_epochs": 3}
+SMALL = {
+    "encoder": "residual",
+    "shrinkage": "oas",
+    "n_components": 4,
+    "hidden_layer_sizes": (6,),
+    "batch_size": 16,
+    "max_epochs": 3,
+}
 SMALL |= {"random_state": 0, "device": "cpu"}
 
 

@@ -18,7 +18,9 @@ from skcentrobind._training.plan import Plan
 def plan_of(X, **params):
     parts = read(X, Reading("Fit"))
     schema = Schema.learn(parts.modalities(), parts)
-    parameters = CentroBindTransformer(**{"random_state": 0, **params}).get_params()
+    parameters = CentroBindTransformer(
+        **{"random_state": 0, "regularizers": None, **params}
+    ).get_params()
     return Plan.make(parameters, schema, device="cpu")
 
 
