@@ -65,10 +65,10 @@ class GramianBindTransformer(BaseBindTransformer):
     hidden_layer_sizes : tuple of int, default=(256,)
         Widths of the hidden layers of "residual" and "mlp" encoders.
     gamma : float, "auto", list or dict, default="auto"
-        Inverse of the squared width of the kernels exp(-gamma |x - y|^2 / v) of "kernel" encoders,
-        with v the total variance of the rows: small values are smooth and nearly linear. A list or
-        dict gives one per modality. "auto" is chosen among 0.1, 0.3 and 1 with the encoders, see
-        `encoder`, and 0.3 with ``init="random"``.
+        Inverse of the squared width of the kernels ``exp(-gamma |x - y|^2 / v)`` of "kernel"
+        encoders, with v the total variance of the rows: small values are smooth and nearly linear.
+        A list or dict gives one per modality. "auto" is chosen among 0.1, 0.3 and 1 with the
+        encoders, see `encoder`, and 0.3 with ``init="random"``.
     init : {"random", "gcca"}, default="gcca"
         Initial weights of the encoders.
 
