@@ -27,6 +27,7 @@ X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=1200, stratify=y, random_state=0
 )
 common = {"n_components": 32, "max_epochs": 40, "random_state": 0}
+common |= {"encoder": "residual", "shrinkage": "oas"}  # the same for all
 binders = {
     "centroid": CentroBindTransformer(**common),
     "median": CentroBindTransformer(aggregator="median", **common),

@@ -36,7 +36,9 @@ from sklearn.pipeline import Pipeline
 from skcentrobind import CentroBindTransformer
 from skcentrobind.anchors import WeightedAnchor
 
-bind = CentroBindTransformer(n_components=16, max_epochs=10, random_state=0)
+# Named, so that no fit of the search has to choose them.
+named = {"encoder": "residual", "shrinkage": "oas"}
+bind = CentroBindTransformer(n_components=16, **named, max_epochs=10, random_state=0)
 pipe = Pipeline([("bind", bind), ("classify", LogisticRegression(max_iter=1000))])
 grid = {
     "bind__temperature": [0.1, 0.2, 0.5],

@@ -76,7 +76,8 @@ per = PerModality(
         ),
     }
 )
-bind = CentroBindTransformer(n_components=16, max_epochs=15, random_state=0)
+named = {"encoder": "residual", "shrinkage": "oas"}  # so that no fit has to choose them
+bind = CentroBindTransformer(n_components=16, **named, max_epochs=15, random_state=0)
 pipe = Pipeline([("per", per), ("bind", bind)])
 pipe
 

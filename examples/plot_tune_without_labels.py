@@ -34,7 +34,9 @@ from sklearn.model_selection import GridSearchCV
 from skcentrobind import CentroBindTransformer
 from skcentrobind.metrics import make_retrieval_scorer
 
-bind = CentroBindTransformer(n_components=32, max_epochs=20, random_state=0)
+# Named, so that no fit of the search has to choose them.
+named = {"encoder": "residual", "shrinkage": "oas"}
+bind = CentroBindTransformer(n_components=32, **named, max_epochs=20, random_state=0)
 grid = {"temperature": [0.05, 0.1, 0.2, 0.5], "aggregator": ["mean", "median"]}
 search = GridSearchCV(
     bind, grid, scoring=make_retrieval_scorer(k=1), cv=2, error_score="raise"

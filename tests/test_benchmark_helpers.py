@@ -310,7 +310,7 @@ def test_losses_come_first_and_are_complete():
         "digits five/MCCA": {"0": {"recall@1": 0.4, "mrr": 0.65, **run}},
         "digits five/GCCA": {str(k): {"recall@1": 0.7, "mrr": 0.5, **run} for k in range(2)},
     }
-    first, goals, *_ = tables.report(results)
+    first, _, goals, *_ = tables.report(results)
     assert [row[1:3] for row in first.rows] == [["recall@1", "GCCA"], ["mrr", "MCCA"]]
     assert first.rows[0][3:6] == ["0.505", "0.700", "+0.195"]  # of the draws that both have
     assert goals.rows[0][-1] == "does not hold"

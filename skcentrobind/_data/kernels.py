@@ -16,8 +16,12 @@ import numpy as np
 from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
-#: Landmarks of a modality: K and its root take 16 MB of float64.
-MAX_LANDMARKS = 1_000
+#: Landmarks of a modality: K and its root take 16 MB of float64. Their rows take 256 MB of float32
+#: at most, so that there are fewer of wide ones.
+MAX_LANDMARKS, MAX_VALUES = 1_000, 2**26
+
+# Fewer landmarks represent a modality badly.
+_ENOUGH = 256
 
 # Eigenvalues of K below this share of the largest one are rounding errors of float32.
 _FLOOR = 1e-5
@@ -43,6 +47,11 @@ class Landmarks(NamedTuple):
     rows: np.ndarray
     whitening: np.ndarray
     centre: np.ndarray
+
+
+def is_wide(n_features):
+    """Return whether rows are so wide that memory has no room for enough landmarks."""
+    return _ENOUGH * n_features > MAX_VALUES
 
 
 def total_variance(rows):

@@ -42,11 +42,12 @@ class GramianBindTransformer(BaseBindTransformer):
         starts from a linear map and adds what helps.
 
         "kernel" is `W x + V phi(x)`, with phi(x) the whitened similarities of a row to up to 1,000
-        landmarks, rows that are drawn in `fit` and stay as they are. It takes memory for landmarks
-        x (features + landmarks) numbers per modality, and for rows x landmarks, in a batch if those
-        of all rows take more than 2 GiB. `W x` starts at zero unless there are more than two rows
-        per landmark, and sparse modalities have none. Augmentations named by strings act on (x,
-        phi(x)), a callable on x.
+        landmarks, rows that are drawn in `fit` and stay as they are; fewer where they would take
+        more than 256 MB, and "auto" leaves such wide modalities "residual". It takes memory for
+        landmarks x (features + landmarks) numbers per modality, and for rows x landmarks, in a
+        batch if those of all rows take more than 2 GiB. `W x` starts at zero unless there are more
+        than two rows per landmark, and sparse modalities have none. Augmentations named by strings
+        act on (x, phi(x)), a callable on x.
 
         "mlp" is a multilayer perceptron with ReLU, the encoder of the paper.
 

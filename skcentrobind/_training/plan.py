@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skcentrobind._data.kernels import MAX_LANDMARKS
+from skcentrobind._data.kernels import MAX_LANDMARKS, MAX_VALUES
 from skcentrobind._data.modalities import Modalities
 from skcentrobind._data.schema import Schema
 from skcentrobind._data.statistics import fit_scalers
@@ -245,7 +245,8 @@ def _specs(
         )
         if isinstance(encoder, str) and encoder == "kernel" and counts is not None:
             gamma = _GAMMA if gammas[m] == AUTO else float(gammas[m])
-            spec = replace(spec, gamma=gamma, n_landmarks=min(MAX_LANDMARKS, int(counts[m])))
+            most = max(1, min(MAX_LANDMARKS, MAX_VALUES // spec.n_features))
+            spec = replace(spec, gamma=gamma, n_landmarks=min(most, int(counts[m])))
         specs.append(spec)
     return tuple(specs)
 

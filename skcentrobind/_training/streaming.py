@@ -58,5 +58,11 @@ class StreamedRows:
 @torch.no_grad()
 def features_in_blocks(features, x, n_rows=8192):
     """Map prepared rows a block at a time, (n_samples, ...) to (n_samples, n_features)."""
-    blocks = [features(x[start : start + n_rows]) for start in range(0, len(x), n_rows)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    first = features(x[:n_rows])
+    if len(x) <= n_rows:
+        return first
+    out = first.new_empty(len(x), first.shape[1])
+    out[:n_rows] = first
+    for start in range(n_rows, len(x), n_rows):
+        out[start : start + n_rows] = features(x[start : start + n_rows])
+    return out

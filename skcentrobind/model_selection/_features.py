@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from skcentrobind._data.kernels import MAX_VALUES, is_wide
 from skcentrobind._data.per_sample import repeated_codes, uneven_weights
 from skcentrobind._data.statistics import ALONE, prepare_rows, prepare_sparse
 from skcentrobind.model_selection._candidates import (
@@ -113,7 +115,13 @@ def choose_features(
         Residual encoders and the formula, with an empty table, if nothing can be compared: one
         modality, or too few samples with two of them.
     """
-    members = [m for m, e in enumerate(given.encoders) if isinstance(e, str) and e in _LINEAR]
+    widths = [math.prod(array.shape[1:]) for array in X.arrays]
+    encoders = [
+        "residual" if isinstance(e, str) and e == "auto" and is_wide(width) else e
+        for e, width in zip(given.encoders, widths, strict=True)
+    ]
+    given = given._replace(encoders=encoders)
+    members = [m for m, e in enumerate(encoders) if isinstance(e, str) and e in _LINEAR]
     kinds = {kind: _kind(given, members, kind) for kind in _kinds(given, members)}
     shrinkages = SHRINKAGES if given.shrinkage == "auto" else (given.number,)
     rows = np.arange(len(present)) if rows is None else rows
@@ -130,7 +138,9 @@ def choose_features(
     ):
         kind = None if None in kinds else next(iter(kinds))
         return _choice(given, members, kinds[kind], shrinkages[0], [])
-    looked_at = _rows_of(X, present, scalers, members, _some(rows, seed))
+    dense = sum(widths[m] for m in members if not sparse.issparse(X.arrays[m]))
+    most = min(MAX_ROWS, max(MIN_ROWS, MAX_VALUES // max(1, dense)))
+    looked_at = _rows_of(X, present, scalers, members, _some(rows, most, seed))
     with ALONE:
         tried = score_candidates(looked_at, list(kinds.values()), shrinkages, _WIDTH, seed)
     best, n_folds = best_of(tried), max(len(one.scores) for one in tried)
@@ -197,10 +207,10 @@ def _few_of_any(present: np.ndarray, rows: np.ndarray, members: Sequence[int]) -
     return bool(present[rows][:, list(members)].sum(axis=0).min() < MIN_ROWS // 2)
 
 
-def _some(rows: np.ndarray, seed: int) -> np.ndarray:
-    if len(rows) <= MAX_ROWS:
+def _some(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    if len(rows) <= most:
         return rows
-    return np.sort(np.random.RandomState(seed).choice(rows, MAX_ROWS, replace=False))
+    return np.sort(np.random.RandomState(seed).choice(rows, most, replace=False))
 
 
 def _rows_of(

@@ -9,9 +9,11 @@ from scipy import sparse
 from torch.func import jacrev, vmap
 
 from skcentrobind import Modalities, load
+from skcentrobind._data import kernels as kernels_file
 from skcentrobind._encoders.encoders import Bank
 from skcentrobind._training import net as net_file
 from skcentrobind._training import plan as plan_file
+from skcentrobind._training.streaming import features_in_blocks
 
 KERNEL = {"encoder": "kernel", "gamma": 0.3}
 
@@ -162,3 +164,18 @@ def test_repeated_and_constant_rows():
     X = Modalities({"a": np.eye(3)[np.arange(30) % 3], "b": draw(30)[0]["image"]})
     bind = kernels(max_epochs=2).fit(X)
     assert np.isfinite(bind.transform(X)).all()
+
+
+def test_wide_rows_have_few_landmarks_and_are_not_chosen(monkeypatch):
+    X, _ = draw(60)
+    monkeypatch.setattr(plan_file, "MAX_VALUES", 6 * 20)
+    assert [spec.n_landmarks for spec in kernels().fit(X)._plan.modalities] == [20, 24, 30]
+    monkeypatch.setattr(kernels_file, "MAX_VALUES", 256 * 5)
+    chosen = quick_centro(encoder="auto").fit(X)
+    assert chosen._plan.modalities[0].encoder == "residual"
+
+
+def test_features_in_blocks_are_those_of_all_rows():
+    x = torch.randn(10, 3)
+    for n_rows in (3, 5, 10, 20):
+        assert torch.equal(features_in_blocks(torch.tanh, x, n_rows), torch.tanh(x))
