@@ -377,3 +377,15 @@ def test_narrower_embeddings_are_the_first_components():
             sign = np.sign(np.sum(z * other, axis=0))
             np.testing.assert_allclose(z * sign, other, atol=1e-6)
             np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1)
+
+
+def test_what_the_readme_says_of_the_default_is_stored():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    tables = helper("_method_tables")
+    stored = json.loads((BENCHMARKS / "results" / "bench_methods.json").read_text())
+    tasks = tables.by_task({k: v for k, v in stored["results"].items() if not k.startswith("xor")})
+    for measure in ("recall@1", "mrr", "cross-modal accuracy"):
+        assert tables.ranking(tasks, measure).names[0] == tables.OURS
+    losses = {tuple(row[:3]) for row in tables.losses(tasks).rows}
+    assert ("indian pines", "mrr", "KGCCA") in losses
+    assert ("emoji", "mrr", "pairwise") in losses
