@@ -6,11 +6,16 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import nn
+from torch.nn.functional import pad
 
 from skcentrobind._data.kernels import fit_landmarks
 from skcentrobind._encoders.encoders import Linear
 from skcentrobind._encoders.sparse import SparseRows
 from skcentrobind._ops import product
+
+# A BLAS may add in another order in the rows and columns that are left over from its tiles. The
+# whitening amplifies such differences, and equal rows would not be exactly equal any more.
+_TILE = 16
 
 # Landmarks stand for all rows unless there are more than this many rows for each.
 _ROWS_PER_LANDMARK = 2
@@ -29,38 +34,45 @@ class KernelMap(nn.Module):
 
     def __init__(self, n_features, n_landmarks):
         super().__init__()
+        self.n_landmarks = n_landmarks
+        padded = n_landmarks + -n_landmarks % _TILE
         for name, shape in (
             ("rate", ()),
-            ("landmarks", (n_landmarks, n_features)),
-            ("whitening", (n_landmarks, n_landmarks)),
-            ("centre", (n_landmarks,)),
+            ("landmarks", (padded, n_features)),
+            ("whitening", (padded, padded)),
+            ("centre", (padded,)),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32, device="cpu"))
 
     def fill(self, found):
         """Take over the landmarks that were fitted, a `Landmarks`."""
+        n = self.n_landmarks
         self.rate.fill_(found.rate)
-        self.landmarks.copy_(torch.from_numpy(found.rows))
-        self.whitening.copy_(torch.from_numpy(found.whitening))
-        self.centre.copy_(torch.from_numpy(found.centre))
+        self.landmarks[:n] = torch.from_numpy(found.rows)
+        self.whitening[:n, :n] = torch.from_numpy(found.whitening)
+        self.centre[:n] = torch.from_numpy(found.centre)
 
     def forward(self, x):
         """Return phi of rows (batch, n_features), of shape (batch, n_landmarks)."""
+        n_rows = len(x)
         if isinstance(x, SparseRows):
-            products = x.product(self.landmarks.T.contiguous())
-            squares = x.squares()
+            products = pad(x.product(self.landmarks.T.contiguous()), (0, 0, 0, -n_rows % _TILE))
+            squares = pad(x.squares(), (0, -n_rows % _TILE))
         else:
-            products = product(x[None], self.landmarks.T[None])[0]
+            x = pad(x, (0, 0, 0, -n_rows % _TILE))
+            products = product(x, self.landmarks.T)
             squares = (x * x).sum(dim=1)
         lengths = (self.landmarks * self.landmarks).sum(dim=1)
         distances = (squares[:, None] + lengths - 2 * products).clamp(min=0)
         similarity = torch.exp(-self.rate * distances) - self.centre
-        return product(similarity[None], self.whitening[None])[0]
+        return product(similarity, self.whitening)[:n_rows, : self.n_landmarks]
 
     def write(self, graph, x):
         """Add the map to an ONNX graph; return the name of its output."""
         buffers = self.landmarks, self.whitening, self.centre
-        landmarks, whitening, centre = (buffer.detach().cpu().numpy() for buffer in buffers)
+        n = self.n_landmarks
+        landmarks, whitening, centre = (buffer.detach().cpu().numpy()[:n] for buffer in buffers)
+        whitening = np.ascontiguousarray(whitening[:, :n])
         squares = graph.add("ReduceSumSquare", x, np.array([1]), keepdims=1)
         lengths = (landmarks * landmarks).sum(axis=1)
         near = graph.add("MatMul", x, np.ascontiguousarray(-2 * landmarks.T))
@@ -125,12 +137,12 @@ class Kernel(Linear):
         parts = spread.split(self.n_rows_features)
         pairs = zip(parts, self.n_linear, self.maps, strict=True)
         return torch.cat(
-            [t for part, n, phi in pairs for t in (part[:n], torch.ones_like(phi.centre))]
+            [t for part, n, phi in pairs for t in (part[:n], part.new_ones(phi.n_landmarks))]
         )
 
     def fit_map(self, k, rows, gamma, seed):
         """Choose the landmarks of member k among prepared rows."""
-        n_landmarks = len(self.maps[k].centre)
+        n_landmarks = self.maps[k].n_landmarks
         self.maps[k].fill(fit_landmarks(rows, gamma, n_landmarks, seed))
 
     def features(self, x):

@@ -10,7 +10,9 @@ from torch.func import jacrev, vmap
 
 from skcentrobind import Modalities, load
 from skcentrobind._data import kernels as kernels_file
+from skcentrobind._data.kernels import fit_landmarks
 from skcentrobind._encoders.encoders import Bank
+from skcentrobind._encoders.kernel import KernelMap
 from skcentrobind._training import net as net_file
 from skcentrobind._training import plan as plan_file
 from skcentrobind._training.streaming import features_in_blocks
@@ -27,12 +29,14 @@ def by_loops(bind, X, name):
     encoder = bind.encoders_[name]
     bank, k = encoder.group, encoder.position
     phi = bank.maps[k]
-    landmarks, whitening = phi.landmarks.double().numpy(), phi.whitening.double().numpy()
+    n = phi.n_landmarks
+    landmarks, centre = phi.landmarks[:n].double().numpy(), phi.centre[:n].double().numpy()
+    whitening = phi.whitening[:n, :n].double().numpy()
     weight, bias = (t.detach().double().numpy() for t in bank.member_parameters(k))
     embedded = []
     for x in bind.scalers_[name].transform(X[name]):
         near = [np.exp(-float(phi.rate) * np.sum((x - landmark) ** 2)) for landmark in landmarks]
-        features = (np.array(near) - phi.centre.double().numpy()) @ whitening
+        features = (np.array(near) - centre) @ whitening
         z = np.concatenate([x, features]) @ weight + bias[0]
         embedded.append(z / np.linalg.norm(z))
     return np.array(embedded)
@@ -156,7 +160,7 @@ def test_the_bank_is_one_of_the_banks():
     assert isinstance(group, Bank)
     assert group.members == (0, 1, 2)
     # They have one row per sample at most.
-    assert [len(phi.landmarks) for phi in group.maps] == [40, 40, 40]
+    assert [phi.n_landmarks for phi in group.maps] == [40, 40, 40]
     assert not any(buffer.requires_grad for buffer in group.buffers())
 
 
@@ -179,3 +183,15 @@ def test_features_in_blocks_are_those_of_all_rows():
     x = torch.randn(10, 3)
     for n_rows in (3, 5, 10, 20):
         assert torch.equal(features_in_blocks(torch.tanh, x, n_rows), torch.tanh(x))
+
+
+@pytest.mark.parametrize("n_landmarks", [9, 11, 40])
+def test_equal_rows_have_equal_bits_wherever_they_stand(n_landmarks):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n_landmarks, 5)).astype(np.float32)
+    phi = KernelMap(5, n_landmarks)
+    phi.fill(fit_landmarks(rows, 0.3, n_landmarks, 0))
+    for n_rows in range(4, 40):
+        some = np.arange(n_rows) % 3
+        features = phi(torch.from_numpy(rows[some]))
+        assert torch.equal(features, features[:3][some])
