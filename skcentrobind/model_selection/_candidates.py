@@ -39,6 +39,9 @@ _FOLDS, _REPEATS = 3, 5
 # the rows are few and a fold says little.
 _BEHIND, _FEW = 0.15, 150
 
+# From this shrinkage on, covariances are conditioned well enough for float32.
+_MODERATE = 5e-3
+
 # Scores this near to the best one count as equal to it.
 _NEAR = 0.002
 
@@ -270,14 +273,17 @@ class _Fold:
             ridge = own * trace / width or 1.0
             shrunk = (1 - own) * centred
             shrunk[np.diag_indices(n_rows)] += ridge
-            inverse = _inverse(shrunk)
+            inverse = _inverse(shrunk.astype(np.float32) if own >= _MODERATE else shrunk)
             inverses.append(inverse)
             projector = -(ridge / (1 - own)) * inverse
             projector[np.diag_indices(n_rows)] += 1 / (1 - own)
             total[np.ix_(here, here)] += self.scale[here, None] * projector * self.scale[here]
         n_axes = min(max(widths), n)
         values, axes = linalg.eigh(
-            total, subset_by_index=[n - n_axes, n - 1], overwrite_a=True, check_finite=False
+            total.astype(np.float32),
+            subset_by_index=[n - n_axes, n - 1],
+            overwrite_a=True,
+            check_finite=False,
         )
         variables = self.scale[:, None] * axes * values.clip(0)
         blocks = [
@@ -295,10 +301,11 @@ class _Fold:
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Return the inverse of a positive definite matrix, by its Cholesky factor."""
-    factor, failed = linalg.lapack.dpotrf(matrix, lower=True)
+    potrf, potri = linalg.lapack.get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, failed = potrf(matrix, lower=True)
     if failed:
         return linalg.pinvh(matrix)
-    inverse, _ = linalg.lapack.dpotri(factor, lower=True)
+    inverse, _ = potri(factor, lower=True)
     lower = np.tril(inverse)
     return lower + np.tril(inverse, -1).T
 
