@@ -134,7 +134,7 @@ def choose_features(
         len(members) < 2
         or len(rows) < MIN_ROWS
         or n_ways == 1
-        or _few_of_any(present, rows, members)
+        or _few_of_any(X, present, rows, members)
     ):
         kind = None if None in kinds else next(iter(kinds))
         return _choice(given, members, kinds[kind], shrinkages[0], [])
@@ -202,8 +202,11 @@ def _choice(
     return Choice(encoders, gammas, shrinkage, table, n_components)
 
 
-def _few_of_any(present: np.ndarray, rows: np.ndarray, members: Sequence[int]) -> bool:
-    """Return whether some modality has too few of the rows to be in all folds."""
+def _few_of_any(X: Any, present: np.ndarray, rows: np.ndarray, members: Sequence[int]) -> bool:
+    """Return whether a modality has too few of the rows for all folds, or there are few groups."""
+    codes = repeated_codes(X.per_sample.take(rows).groups)
+    if codes is not None and len(np.unique(codes)) < MIN_ROWS:
+        return True
     return bool(present[rows][:, list(members)].sum(axis=0).min() < MIN_ROWS // 2)
 
 

@@ -156,6 +156,15 @@ def test_few_samples(n_samples):
     assert alone.selection_.empty
 
 
+@pytest.mark.parametrize("n_groups", [1, 2, 3, 11, 12])
+def test_few_groups(n_groups):
+    X, _ = draw(40)
+    known = Modalities(dict(X.items()), groups=np.arange(40) % n_groups)
+    fitted = bind().fit(known)
+    assert np.isfinite(fitted.transform(X)).all()
+    assert fitted.selection_.empty == (n_groups < 12)
+
+
 def test_a_rare_modality():
     X, _ = draw(80)
     for n_there in (2, 3, 5, 8):
