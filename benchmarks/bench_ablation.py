@@ -149,13 +149,17 @@ def best_of_peer(name, X_fit, X_held_out):
     return best, (time.process_time() - start) / len(grid)
 
 
-def one_draw(settings, seed, task, params):
-    task = TASKS[task]
+def split(task, settings, seed):
+    """Return the rows of a task to fit, and held-out ones."""
     n_train = task.n_train or settings["n_train"]
     X = task.take(load(task.data, seed, n_train, settings["n_test"]).X_train)
     held_out = 1000 if task.n_train else settings["validation"]
     X_fit, X_held_out = train_test_split(X, test_size=held_out, random_state=seed)
-    X_fit = X_fit[: task.n_rows]
+    return X_fit[: task.n_rows], X_held_out
+
+
+def one_draw(settings, seed, task, params):
+    X_fit, X_held_out = split(TASKS[task], settings, seed)
     if "peer" in params:
         mrr, seconds = best_of_peer(params["peer"], X_fit, X_held_out)
         return {"mrr": round(mrr, 5), "fit seconds": round(seconds, 2)}

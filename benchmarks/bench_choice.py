@@ -61,14 +61,7 @@ def one_round(name, seed, with_search):
     }
     # What the choice took is what a fit with its result named does not take.
     plan = own._plan
-    again = CentroBindTransformer(
-        encoder=[spec.encoder for spec in plan.modalities],
-        gamma=[spec.gamma or "auto" for spec in plan.modalities],
-        shrinkage="oas" if plan.shrinkage is None else plan.shrinkage,
-        n_components=own.n_components_,
-        max_epochs=own.n_iter_,
-        **options,
-    )
+    again = CentroBindTransformer(**plan.as_parameters(), max_epochs=own.n_iter_, **options)
     found["its fit alone"] = timed(lambda: again.fit(X))[0]
     found["takes a kernel"] = float(any(spec.n_landmarks for spec in plan.modalities))
     if with_search:

@@ -8,11 +8,10 @@ retrieval between pairs on a held-out quarter of the training rows; Symile is no
 """
 
 import numpy as np
-from _method_data import load
 from _report import Table, number, spread
 from _runs import Benchmark, main
 from bench_ablation import TASKS as SIZES
-from sklearn.model_selection import train_test_split
+from bench_ablation import Task, split
 
 from skcentrobind import (
     CentroBindTransformer,
@@ -38,19 +37,8 @@ SETTINGS = {"n_train": 1500, "n_test": 1000, "validation": 0.25, "device": "cpu"
 SMOKE_SETTINGS = {**SETTINGS, "n_train": 80, "n_test": 40}
 
 
-def data(task, settings, seed):
-    """Return rows to fit and held-out rows."""
-    size = SIZES.get(task)
-    name = size.data if size else task
-    X = load(name, seed, settings["n_train"], settings["n_test"]).X_train
-    if size:
-        X = size.take(X)
-    X_fit, X_held_out = train_test_split(X, test_size=settings["validation"], random_state=seed)
-    return X_fit[: size.n_rows] if size else X_fit, X_held_out
-
-
 def one_draw(settings, seed, task):
-    X_fit, X_held_out = data(task, settings, seed)
+    X_fit, X_held_out = split(SIZES.get(task, Task(task)), settings, seed)
     common = {"random_state": seed, "device": settings["device"]}
 
     def score(bind):
@@ -60,15 +48,7 @@ def one_draw(settings, seed, task):
     for name, (cls, params) in METHODS.items():
         bind = cls(**common, **params).fit(X_fit)
         found[name], epochs[name] = score(bind), bind.n_iter_
-        plan = bind._plan
-        named = {
-            "encoder": [spec.encoder for spec in plan.modalities],
-            "gamma": [spec.gamma or "auto" for spec in plan.modalities],
-            "shrinkage": "oas" if plan.shrinkage is None else plan.shrinkage,
-            "n_components": plan.n_components,
-            **common,
-            **params,
-        }
+        named = {**bind._plan.as_parameters(), **common, **params}
         if START not in found:
             found[START] = score(cls(**named, max_epochs=0).fit(X_fit))
         found[ALL.format(name)] = score(cls(**named, max_epochs="full").fit(X_fit))

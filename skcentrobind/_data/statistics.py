@@ -245,6 +245,11 @@ def prepare_sparse(name, csr, scaler):
     return csr
 
 
+def prepare(name, array, scaler):
+    """Prepare rows by `prepare_sparse` or `prepare_rows`, as the array asks for."""
+    return (prepare_sparse if sparse.issparse(array) else prepare_rows)(name, array, scaler)
+
+
 def _finish(name, values):
     """Set NaN to zero, in place, and refuse what is too large."""
     np.nan_to_num(values, copy=False, nan=0.0)
@@ -371,6 +376,16 @@ def shrinkage_of(squares, trace, width, n_rows):
     return 1.0 if denominator <= 0 else float(min((alpha + mu**2) / denominator, 1.0))
 
 
+def shrinkage_of_gram(gram, n_rows, width):
+    """Return the shrinkage of the covariance of centred rows, from a Gram matrix of either side.
+
+    Both have the same trace and the same sum of squares. For white features the rule shrinks
+    everything, so it is bounded by one half; rows of low rank need a little shrinkage.
+    """
+    squares, trace = np.sum(gram**2) / n_rows**2, np.trace(gram) / n_rows
+    return min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
+
+
 # The order of the BLAS's sums depends on the number of threads.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def generalized_cca(arrays, present, n_components, shrinkage=None):
@@ -461,14 +476,9 @@ class _Projector:
         else:
             self.rows = (rows.toarray() if sparse.issparse(rows) else rows) - self.mean
             self.gram = self.rows @ self.rows.T if self.is_wide else self.rows.T @ self.rows
-        # The Gram matrices of both sides have the same trace and the same sum of squares.
-        squares, trace = np.sum(self.gram**2) / n_rows**2, np.trace(self.gram) / n_rows
-        # For white features the rule shrinks everything, so it is bounded by one half; rows of low
-        # rank need a little shrinkage.
-        rho = shrinkage
-        if rho is None:
-            rho = min(max(shrinkage_of(squares, trace, width, n_rows), 1e-6), 0.5)
-        ridge = rho * n_rows * trace / width or 1.0
+        rho = shrinkage_of_gram(self.gram, n_rows, width) if shrinkage is None else shrinkage
+        # n times the mean variance, the same on either side.
+        ridge = rho * n_rows * (np.trace(self.gram) / n_rows) / width or 1.0
         # n C, on either side.
         shrunk = (1 - rho) * self.gram + ridge * np.eye(len(self.gram))
         self.factor = linalg.cho_factor(shrunk)

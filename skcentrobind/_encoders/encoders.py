@@ -18,8 +18,7 @@ from torch import nn
 from skcentrobind._data.statistics import (
     ALONE,
     generalized_cca,
-    prepare_rows,
-    prepare_sparse,
+    prepare,
 )
 from skcentrobind._encoders.sparse import SparseRows, to_dense
 from skcentrobind._ops import product, unit_rows
@@ -380,7 +379,6 @@ def start_in_closed_form(groups, X, present, rows, scalers, n_components, seed, 
     has = present[np.ix_(rows, members)]
     blocks = []
     for m, present_m in zip(members, has.T, strict=True):
-        prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
         blocks.append(prepare(X.names[m], X.arrays[m][rows[present_m]], scalers[m]))
     for i, m in enumerate(members):
         group, k = group_of[m]
@@ -419,7 +417,6 @@ def fit_maps(groups, X, present, rows, scalers, gammas, seed):
         for k, m in enumerate(group.members if getattr(group, "fit_map", None) else ()):
             own = rows[present[rows, m]]
             some = _some(own, [X.arrays[m]], seed)
-            prepare = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
             prepared = prepare(X.names[m], X.arrays[m][some], scalers[m])
             with ALONE:
                 group.fit_map(k, prepared, gammas[m], seed)

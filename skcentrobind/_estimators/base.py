@@ -167,8 +167,8 @@ class BaseBindTransformer(ChoosesDefaults):
                 most = enough_epochs(steps, start.is_warm, any(kernels))
                 epochs = self._best_epochs(start, most) if epochs == AUTO else most
             self._train(*start[:2], epochs, start.checkpoint)
-            if self.verbose and self._chosen():
-                print(f"chose {self._chosen()}", file=sys.stderr)
+            if self.verbose and (chosen := self._chosen()):
+                print(f"chose {chosen}", file=sys.stderr)
         return self
 
     @isolated

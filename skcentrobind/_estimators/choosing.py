@@ -140,10 +140,7 @@ class ChoosesDefaults(FittedSpace):
         """Train on some rows, and yield the score of others after each number of epochs."""
         plan = self._plan
         trial = clone(self).set_params(
-            encoder=[spec.encoder for spec in plan.modalities],
-            gamma=[spec.gamma or AUTO for spec in plan.modalities],
-            shrinkage="oas" if plan.shrinkage is None else plan.shrinkage,
-            n_components=plan.n_components,
+            **plan.as_parameters(),
             random_state=plan.seed,
             device=plan.device,
             modalities=None,

@@ -57,7 +57,7 @@ def plan_from_json(stored: Mapping[str, Any], code: Mapping[str, Any] | None = N
             **stored,
             "modalities": tuple(modalities),
             "hidden_layer_sizes": tuple(stored["hidden_layer_sizes"]),
-            "tried": tuple({**row} for row in stored["tried"]),
+            "tried": tuple(stored["tried"]),
             "regularizers": tuple((str(k), float(v)) for k, v in stored["regularizers"]),
             "temperature": tuple(temperature) if isinstance(temperature, list) else temperature,
         }

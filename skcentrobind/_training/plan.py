@@ -200,6 +200,15 @@ class Plan:
             is_open=parameters["init"] == "gcca" and _is_open(parameters, schema.names),
         )
 
+    def as_parameters(self) -> dict[str, Any]:
+        """Return what was chosen as parameters that leave nothing of it open."""
+        return {
+            "encoder": [spec.encoder for spec in self.modalities],
+            "gamma": [spec.gamma or AUTO for spec in self.modalities],
+            "shrinkage": "oas" if self.shrinkage is None else self.shrinkage,
+            "n_components": self.n_components,
+        }
+
     @property
     def is_width_fixed(self) -> bool:
         """Whether rows that are taken as they are fix the width of the shared space."""

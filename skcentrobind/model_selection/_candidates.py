@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from sklearn.model_selection import GroupKFold, KFold
 from threadpoolctl import threadpool_limits
 
 from skcentrobind._data.kernels import similarities, total_variance
-from skcentrobind._data.statistics import shrinkage_of
+from skcentrobind._data.statistics import shrinkage_of_gram
 
 #: Kernel widths that are tried, as multiples of 1 / total variance, beside the features themselves.
 GAMMAS = (0.1, 0.3, 1.0)
@@ -68,7 +70,8 @@ class Candidate(NamedTuple):
     seconds: float
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Prepared rows of some modalities, and what is known of the samples.
 
     Attributes
@@ -87,6 +90,11 @@ class Rows(NamedTuple):
     present: np.ndarray
     groups: np.ndarray | None = None
     weights: np.ndarray | None = None
+
+    @cached_property
+    def grams(self) -> _Grams:
+        """Kernel matrices of the blocks, which all comparisons of these rows share."""
+        return _Grams(self.blocks)
 
 
 # The order of the BLAS's sums depends on the number of threads.
@@ -119,24 +127,22 @@ def score_candidates(
         In the order of `kinds`, then of `shrinkages`.
     """
     folds = _folds(rows, seed)
-    grams = _Grams(rows.blocks)
-    alive: dict[Any, list[float]] = {(kind, rho): [] for kind in kinds for rho in shrinkages}
-    seconds = dict.fromkeys(alive, 0.0)
-    scores: dict[Any, list[float]] = {key: [] for key in alive}
+    scores: dict[Any, list[float]] = {(kind, rho): [] for kind in kinds for rho in shrinkages}
+    seconds, alive = dict.fromkeys(scores, 0.0), set(scores)
     for number, (train, test) in enumerate(folds):
         for kind in kinds:
             wanted = [rho for rho in shrinkages if (kind, rho) in alive]
             if not wanted:
                 continue
             before = time.perf_counter()
-            fold = _Fold(rows, grams.of(kind), train, test)
+            fold = _Fold(rows, rows.grams.of(kind), train, test)
             for rho in wanted:
                 scores[kind, rho].append(fold.score(rho, n_components))
             for rho in wanted:
                 seconds[kind, rho] += (time.perf_counter() - before) / len(wanted)
         if number == 0 and len(rows.present) > _FEW:
             best = max(values[0] for values in scores.values())
-            alive = {key: v for key, v in alive.items() if scores[key][0] >= best - _BEHIND * best}
+            alive = {key for key in scores if scores[key][0] >= best - _BEHIND * best}
     return [
         Candidate(kind, rho, tuple(values), seconds[kind, rho])
         for (kind, rho), values in scores.items()
@@ -187,7 +193,7 @@ def narrowest(
     seed : int
         Seed of the folds.
     """
-    grams = _Grams(rows.blocks).of(candidate.gammas)
+    grams = rows.grams.of(candidate.gammas)
     folds = [_Fold(rows, grams, train, test) for train, test in _folds(rows, seed)]
     scores = np.mean([fold.scores(candidate.shrinkage, widths) for fold in folds], axis=0)
     return int(widths[int(np.argmax(scores >= scores.max() - _NEAR))])
@@ -208,7 +214,7 @@ def _folds(rows: Rows, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 class _Grams:
-    """Kernel matrices of all rows, made when they are first needed; two kinds are kept."""
+    """Kernel matrices of all rows, made when they are first needed, and kept."""
 
     def __init__(self, blocks: list) -> None:
         self.blocks = blocks
@@ -239,7 +245,7 @@ class _Fold:
         count = rows.present[train].sum(axis=1)
         train = train[count > 1]
         self.has = rows.present[train]
-        self.test, self.there = test, rows.present[test]
+        self.there = rows.present[test]
         self.groups = None if rows.groups is None else rows.groups[test]
         self.weights = None if rows.weights is None else rows.weights[test]
         self.scale = (self.has.sum(axis=1) - 1.0) ** -0.5
@@ -265,12 +271,9 @@ class _Fold:
         total = -np.diag(self.scale**2)
         inverses = []
         for (centred, _, width), here in zip(self.parts, self.has.T, strict=True):
-            n_rows, trace = len(centred), np.trace(centred)
-            own = rho
-            if own is None:
-                squares = np.sum(centred**2) / n_rows**2
-                own = min(max(shrinkage_of(squares, trace / n_rows, width, n_rows), 1e-6), 0.5)
-            ridge = own * trace / width or 1.0
+            n_rows = len(centred)
+            own = shrinkage_of_gram(centred, n_rows, width) if rho is None else rho
+            ridge = own * np.trace(centred) / width or 1.0
             shrunk = (1 - own) * centred
             shrunk[np.diag_indices(n_rows)] += ridge
             inverse = _inverse(shrunk.astype(np.float32) if own >= _MODERATE else shrunk)

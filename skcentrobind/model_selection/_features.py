@@ -11,7 +11,7 @@ from scipy import sparse
 
 from skcentrobind._data.kernels import MAX_VALUES, is_wide
 from skcentrobind._data.per_sample import repeated_codes, uneven_weights
-from skcentrobind._data.statistics import ALONE, prepare_rows, prepare_sparse
+from skcentrobind._data.statistics import ALONE, prepare
 from skcentrobind.model_selection._candidates import (
     GAMMAS,
     MAX_ROWS,
@@ -222,7 +222,6 @@ def _rows_of(
     """Prepare some rows of the members."""
     blocks = []
     for m in members:
-        prepare: Any = prepare_sparse if sparse.issparse(X.arrays[m]) else prepare_rows
         blocks.append(prepare(X.names[m], X.arrays[m][rows], scalers[m]))
     known = X.per_sample.take(rows)
     return Rows(
