@@ -43,6 +43,8 @@ class KernelMap(nn.Module):
             ("centre", (padded,)),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32, device="cpu"))
+        # One column after the other: products of sparse rows take the transpose, in every batch.
+        self.landmarks = self.landmarks.T.contiguous().T
 
     def fill(self, found):
         """Take over the landmarks that were fitted, a `Landmarks`."""
