@@ -88,6 +88,14 @@ OWN_FIGURES = {
             "differ significantly by Nemenyi's test at 5 %: a few tasks show no more.",
         ),
     },
+    "bench_signs": {
+        "signs": (
+            "Retrieval between pairs against epochs, by loss, from two starts.",
+            "Five feature sets of digits, held-out training rows, mean of the splits and one s.d. "
+            "around it. A default stops at the best of three numbers of epochs: it does not follow "
+            "its curve down.",
+        ),
+    },
 }
 
 #: Colour, marker and line of each method, distinct without colour, too (Okabe and Ito).

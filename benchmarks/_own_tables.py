@@ -110,6 +110,7 @@ def _reported_by(name):
 OWN = {
     "bench_ablation": _reported_by("bench_ablation"),
     "bench_objectives": _reported_by("bench_objectives"),
+    "bench_signs": _reported_by("bench_signs"),
     "bench_methods": _reported_by("bench_methods"),
     "bench_digits": digits_tables,
     "bench_missing": _reported_by("bench_missing"),

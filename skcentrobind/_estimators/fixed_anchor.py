@@ -102,8 +102,9 @@ class FixedAnchorBindTransformer(BaseBindTransformer):
     regularizers : dict of str to float, "auto" or None, default="auto"
         Terms that are added to the loss, by name, with their weights. None adds none.
 
-        "auto" adds {"alignment": 20} to the losses that do not see signs, those of
-        `PrincipalBindTransformer` and `GramianBindTransformer`, and nothing to others.
+        "auto" adds an alignment term to the losses that do not see signs, of weight 5 to that of
+        `PrincipalBindTransformer` and 20 to that of `GramianBindTransformer`, and nothing to
+        others.
 
         "uniformity" spreads the embeddings of each modality over the sphere.
 

@@ -99,8 +99,9 @@ class PrincipalBindTransformer(BaseBindTransformer):
     regularizers : dict of str to float, "auto" or None, default="auto"
         Terms that are added to the loss, by name, with their weights. None adds none.
 
-        "auto" adds {"alignment": 20} to the losses that do not see signs, those of
-        `PrincipalBindTransformer` and `GramianBindTransformer`, and nothing to others.
+        "auto" adds an alignment term to the losses that do not see signs, of weight 5 to that of
+        `PrincipalBindTransformer` and 20 to that of `GramianBindTransformer`, and nothing to
+        others.
 
         "uniformity" spreads the embeddings of each modality over the sphere.
 
@@ -297,7 +298,7 @@ class PrincipalBindTransformer(BaseBindTransformer):
 
     # Singular values do not see signs: without a pull of its own, training turns modalities round
     # that the start had on one side.
-    _own_regularizers: ClassVar = {"alignment": 20.0}
+    _own_regularizers: ClassVar = {"alignment": 5.0}
     _rules = BaseBindTransformer._rules | {
         "alignment_temperature": number(0, "a positive number, such as 0.05")
     }

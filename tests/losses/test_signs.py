@@ -43,4 +43,5 @@ def test_auto_means_nothing_for_the_others(each):
     one, two = (each(regularizers=value, max_epochs=1).fit(X) for value in ("auto", None))
     is_blind = type(one) in SIGN_BLIND.values()
     assert (one.loss_curve_ != two.loss_curve_) == is_blind
-    assert dict(one._plan.regularizers) == ({"alignment": 20.0} if is_blind else {})
+    weight = {PrincipalBindTransformer: 5.0, GramianBindTransformer: 20.0}.get(type(one))
+    assert dict(one._plan.regularizers) == ({"alignment": weight} if is_blind else {})
