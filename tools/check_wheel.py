@@ -15,7 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "skcentrobind"
 #: The package would be imported without these, and fail later or lose its types.
-NEEDED = {f"{PACKAGE}/py.typed", f"{PACKAGE}/datasets/data/multiple_features.npz"}
+NEEDED = {
+    f"{PACKAGE}/py.typed",
+    *(
+        f"{PACKAGE}/datasets/data/{name}"
+        for name in ("multiple_features.npz", "emoji/emoji.npz", "emoji/pictures.webp")
+    ),
+}
 
 
 def main(pip_args):
