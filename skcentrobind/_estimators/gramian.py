@@ -253,6 +253,10 @@ class GramianBindTransformer(BaseBindTransformer):
         unscaled rows, in this order.
     net_ : skorch.NeuralNet
         Trained net.
+    chosen_params_ : dict
+        Encoders, widths of kernels, shrinkage, `n_components` and `max_epochs` as they were chosen
+        or given. Passed to the constructor, they leave nothing of it open, so that a search does
+        not choose anew in every fit.
     selection_ : DataFrame
         What `fit` has compared, one row per candidate: "encoder", "gamma", "shrinkage", "epochs",
         "score", the mean reciprocal rank of held-out rows, NaN where a candidate fell behind early,

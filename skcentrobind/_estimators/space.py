@@ -272,6 +272,12 @@ class FittedSpace(SchemaAttributes, TransformerMixin, BaseEstimator):
         return as_table(list(self._plan.tried))
 
     @property
+    def chosen_params_(self):
+        """What `fit` has chosen or was given, as parameters that leave nothing of it open."""
+        check_is_fitted(self)
+        return {**self._plan.as_parameters(), "max_epochs": self.n_iter_}
+
+    @property
     def temperature_(self):
         """Temperature at the end of the training, by name if each modality has its own."""
         check_is_fitted(self)

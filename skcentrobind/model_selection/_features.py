@@ -143,7 +143,8 @@ def choose_features(
     looked_at = _rows_of(X, present, scalers, members, _some(rows, most, seed))
     with ALONE:
         tried = score_candidates(looked_at, list(kinds.values()), shrinkages, _WIDTH, seed)
-    best, n_folds = best_of(tried), max(len(one.scores) for one in tried)
+    has_more_rows = len(rows) > len(looked_at.present)
+    best, n_folds = best_of(tried, has_more_rows), max(len(one.scores) for one in tried)
     names = [kind for kind in kinds for _ in shrinkages]
     table = [
         {

@@ -111,6 +111,16 @@ def test_the_best_is_taken_and_among_few_rows_the_simplest_near_it():
     assert c.best_of(far) == 1
 
 
+@pytest.mark.parametrize(("score", "position"), [(0.59, 1), (0.587, 0)])
+def test_the_usual_kernel_is_taken_where_more_rows_are_there_and_it_is_near(score, position):
+    scored = [((0.1,) * 2, 0.5, 0.6), ((0.3,) * 2, 0.1, score), ((0.3,) * 2, 0.5, 0.599)]
+    tried = [c.Candidate(gammas, rho, (mean,) * 3, 0) for gammas, rho, mean in scored]
+    assert c.best_of(tried, has_more_rows=True) == position
+    assert c.best_of(tried) == 0
+    mixed = [tried[0], c.Candidate((0.3, None), 0.1, (0.599,) * 3, 0)]
+    assert c.best_of(mixed, has_more_rows=True) == 0
+
+
 def test_landmarks_give_standardised_features_that_span_the_kernel():
     rows = RNG.normal(size=(50, 4)).astype(np.float32)
     found = fit_landmarks(rows, 0.5, 60, seed=0)

@@ -32,6 +32,15 @@ def circles(n_samples=150, seed=0):
     return Modalities({"one": one, "two": two})
 
 
+def test_chosen_params_leave_nothing_open():
+    X, _ = draw(120)
+    fitted = bind().fit(X)
+    params = fitted.chosen_params_
+    again = bind(**params).fit(X)
+    assert again.selection_.empty and again.chosen_params_ == params
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+
+
 def taken(fitted):
     table = fitted.selection_
     return table[table["taken"]]
