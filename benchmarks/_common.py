@@ -1,9 +1,11 @@
 """Shared by the benchmarks: command line, machine, timing, results as JSON."""
 
 import argparse
+import hashlib
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -37,6 +39,18 @@ def store(name, results):
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"environment": environment(), **results}, indent=1) + "\n")
     print(f"\nStored in {path.relative_to(Path(__file__).parent.parent)}")
+
+
+def to_json(stored):
+    """Return JSON with one line per row of numbers."""
+    text = json.dumps(stored, indent=1, ensure_ascii=False)
+    row = re.compile(r"\[\s+((?:(?:-?[\d.e-]+|null),?\s+)+)\]")
+    return row.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
+
+
+def digest(file):
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def environment():

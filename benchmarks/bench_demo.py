@@ -1,71 +1,60 @@
-"""What does `python -m skcentrobind` print? Its tables and pictures, stored for README and docs."""
+"""What does `python -m skcentrobind` print? Answers, tables and a picture, for README and docs."""
 
-import hashlib
-import json
-import re
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from _common import RESULTS, environment, parser
+from _common import RESULTS, digest, environment, parser, to_json
 
 from skcentrobind.__main__ import run
 
 
 def as_dict(demo):
     """Return everything that was measured, ready for `json.dumps`."""
+    emojis = demo.finder.emojis
     return {
         "environment": environment(),
-        "quick": demo.split.quick,
-        "n_train": len(demo.split.X_train),
-        "n_test": len(demo.split.X_test),
-        "modalities": list(demo.split.names),
+        "n_seen": len(emojis.seen),
+        "n_unseen": len(emojis.unseen),
+        "modalities": list(demo.finder.F.names),
         "seconds": round(demo.seconds, 1),
-        "methods": {result.method: _as_dict(result) for result in demo.results},
-        "text": {part: lines.splitlines() for part, lines in demo.text.items()},
-        "pictures": {file.name: _digest(file) for file in demo.files},
+        "methods": [_flat(asdict(result)) for result in demo.results],
+        "text": demo.text,
+        "pictures": {demo.picture.name: digest(demo.picture)} if demo.picture else {},
     }
 
 
-def _as_dict(result):
-    stored = {"note": result.note, "probe": _rounded(result.probe)}
-    if result.recall:
-        stored["fit_seconds"] = round(result.seconds, 2)
-        stored["recall"] = {str(k): _rounded(matrix) for k, matrix in result.recall.items()}
-        stored["transfer"] = _rounded(result.transfer)
-    return stored
+def _flat(value):
+    """Return the same with keys that are text, and numbers with four decimals."""
+    if isinstance(value, dict):
+        return {_name(key): _flat(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_flat(entry) for entry in value]
+    return value if isinstance(value, str) else round(float(value), 4)
 
 
-def _rounded(values):
-    """Return nested lists of numbers with four decimals, and None where there is none."""
-    values = np.round(values, 4)
-    return np.where(np.isnan(values), None, values).tolist()
-
-
-def to_json(stored):
-    """Return JSON with one line per row of numbers."""
-    text = json.dumps(stored, indent=1)
-    row = re.compile(r"\[\s+((?:(?:-?[\d.e-]+|null),?\s+)+)\]")
-    return row.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
-
-
-def _digest(file):
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _name(key):
+    if isinstance(key, str):
+        return key
+    query, gallery = key
+    return f"{query if isinstance(query, str) else ' + '.join(query)} -> {gallery}"
 
 
 def main():
     options = parser(__doc__)
     options.add_argument(
-        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="folder of the pictures"
+        "--output-dir", type=Path, default=Path("skcentrobind-demo"), help="folder of the picture"
     )
     options = options.parse_args()
-    if options.smoke:
-        with tempfile.TemporaryDirectory() as folder:
-            to_json(as_dict(run(True, Path(folder))))
-        return
-    path = RESULTS / "demo.json"
-    path.write_text(to_json(as_dict(run(False, options.output_dir))))
-    print(f"Stored in {path.relative_to(RESULTS.parent.parent)}")
+    with tempfile.TemporaryDirectory() as folder:
+        # Its own cache, so that the seconds are those of a first run.
+        pictures = Path(folder) if options.smoke else options.output_dir
+        demo = run(options.smoke, pictures, Path(folder))
+        stored = to_json(as_dict(demo))
+    if not options.smoke:
+        path = RESULTS / "demo.json"
+        path.write_text(stored, encoding="utf-8")
+        print(f"Stored in {path.relative_to(RESULTS.parent.parent)}")
 
 
 if __name__ == "__main__":

@@ -1,112 +1,199 @@
-"""The demo: its tables, the pictures it writes, and its message without matplotlib."""
+"""The demo: answers, the cache, tables that hold what was measured, and the picture."""
 
 import builtins
-import json
-import sys
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skcentrobind.__main__ import Result, draw, load_split, main, mean_between, run
+from skcentrobind import __main__ as command
+from skcentrobind._demo import comparison, emojis, figure
+from skcentrobind.metrics import recall_at_k
 
-NAMES = ("fou", "fac", "kar", "pix", "zer", "mor")
+LANGUAGES = tuple(emojis.LANGUAGES)
+
+
+class Stub:
+    """A Finder that fits nothing."""
+
+    def __init__(self, data, **parameters):
+        self.__dict__.update(parameters)
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """One quick run: its folder, what it printed and what it stored."""
-    from contextlib import redirect_stderr, redirect_stdout
-    from io import StringIO
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
-    folder = tmp_path_factory.mktemp("demo")
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        found = run(True, folder / "pictures")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
-        patch.delitem(sys.modules, "_common", raising=False)
-        import bench_demo
 
-        stored = json.loads(bench_demo.to_json(bench_demo.as_dict(found)))
-    return folder, out.getvalue(), err.getvalue(), stored
+@pytest.fixture(scope="module")
+def finder(cache):
+    return emojis.cached_finder(quick=True, folder=cache)
+
+
+@pytest.fixture(scope="module")
+def results(finder):
+    return comparison.compare(finder, True, lambda message: None)
 
 
 def test_the_command(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr("skcentrobind.__main__.run", lambda *options: calls.append(options))
-    assert main(["--quick", "--output-dir", str(tmp_path)]) == 0
-    assert main([]) == 0
-    assert calls == [(True, tmp_path), (False, Path("skcentrobind-demo"))]
+    monkeypatch.setattr(command, "run", lambda *options: calls.append(options))
+    monkeypatch.setattr(command, "answer", lambda *options: calls.append(options))
+    assert command.main(["--quick", "--output-dir", str(tmp_path)]) == 0
+    assert command.main([]) == 0
+    assert command.main(["wild", "cat"]) == 0
+    assert command.main(["--language", "japanese", "猫"]) == 0
+    assert calls == [
+        (True, tmp_path),
+        (False, Path("skcentrobind-demo")),
+        ("wild cat", None, False),
+        ("猫", "japanese", False),
+    ]
 
 
-@pytest.mark.slow
-def test_progress_tells_the_seconds(demo):
-    lines = demo[2].splitlines()
-    assert all(line.startswith("[") and " s] " in line for line in lines)
-    assert sum("fitted in" in line for line in lines) == 8
+def test_split_leaves_emojis_out_of_every_fit(finder):
+    whole = emojis.load()
+    assert (len(whole.seen), len(whole.unseen)) == (1185, 400)
+    assert not set(whole.seen) & set(whole.unseen)
+    np.testing.assert_array_equal(emojis.load().unseen, whole.unseen)
+    # A fit on the seen ones alone gives the same encoders.
+    again = emojis.Finder(finder.emojis, max_epochs=1)
+    np.testing.assert_array_equal(again.gallery, finder.gallery)
+    own = finder.emojis
+    blind = emojis.Emojis(
+        own.X[own.seen], own.y, own.category_names, own.characters, np.arange(len(own.seen)), None
+    )
+    few = emojis.Finder(blind, max_epochs=1)
+    np.testing.assert_allclose(few.gallery, finder.gallery[own.seen], atol=1e-5)
 
 
-@pytest.mark.slow
-def test_tables_hold_what_is_stored(demo):
-    _, out, _, stored = demo
-    for part in ("summary", "details"):
-        assert "\n".join(stored["text"][part]) in out
-    lines = stored["text"]["summary"]
-    start = next(i for i, line in enumerate(lines) if line.startswith("(a) Probe accuracy"))
-    assert lines[start + 1].split() == [*NAMES, "mean", "|", "all", "six"]
-    for offset, (method, figures) in enumerate(stored["methods"].items(), start=2):
-        note = f" ({figures['note']})" if figures["note"] else ""
-        title, numbers = lines[start + offset].split(" .", maxsplit=1)
-        assert title.strip() == method + note
-        shown = [float(x) for x in f".{numbers}".split() if x != "|"]
-        probe = figures["probe"]
-        np.testing.assert_allclose(shown, [*probe[:-1], np.mean(probe[:-1]), probe[-1]], atol=6e-4)
+def test_find_is_the_nearest_pictures(finder):
+    rows = finder.find("cat", "english", 5)
+    text = finder.features.named_transformers_["english"].transform(["cat"])
+    query = finder.bind.transform_modality(text, "english")[0]
+    similarity = finder.gallery @ query
+    assert list(rows) == sorted(range(len(similarity)), key=lambda row: -similarity[row])[:5]
+    among = finder.find("cat", "english", 3, finder.emojis.unseen)
+    assert set(among) <= set(finder.emojis.unseen)
+    assert similarity[among].min() >= np.sort(similarity[finder.emojis.unseen])[-3]
 
 
-@pytest.mark.slow
-def test_columns_are_aligned(demo):
-    summary, details = demo[3]["text"]["summary"], demo[3]["text"]["details"]
-    assert max(map(len, summary + details)) <= 96
-    blocks = [block.splitlines() for block in "\n".join(summary).split("\n\n")[1:]]
-    assert [block[0][:3] for block in blocks] == ["(a)", "(b)", "(c)"]
-    blocks += [block.splitlines()[1:] for block in "\n".join(details).split("\n\n")]
-    for block in blocks:
-        assert len(block) >= 8 and len({len(line) for line in block[1:]}) == 1
+def test_a_name_finds_its_own_picture(finder):
+    seen = finder.emojis.seen
+    for language in LANGUAGES:
+        names = finder.emojis.X[language][seen]
+        found = [
+            row in finder.find(name, language, 10) for row, name in zip(seen, names, strict=True)
+        ]
+        assert np.mean(found) > 0.8
 
 
-@pytest.mark.slow
-def test_best_and_worst_are_picked_by_recall(demo):
-    methods = demo[3]["methods"]
-    fixed = {name: m for name, m in methods.items() if name.removeprefix("fixed anchor ") in NAMES}
-    means = {
-        name: mean_between(np.array(m["recall"]["1"], dtype=float)) for name, m in fixed.items()
-    }
-    notes = {m["note"]: name for name, m in fixed.items() if m["note"]}
-    assert means[notes["best"]] == max(means.values())
-    assert means[notes["worst"]] == min(means.values())
-    assert list(methods)[-1] == f"{notes['best']}, not frozen"
-    assert "hindsight" in demo[1]
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("smiling face", "english"), ("cara de gato", "spanish"), ("花", "japanese")],
+)
+def test_language_of(finder, text, language):
+    assert finder.language_of(text) == language
 
 
-@pytest.mark.slow
-def test_pictures_are_there(demo):
-    folder, out, _, stored = demo
-    assert set(stored["pictures"]) == {"centrobind.png", "fixed_best.png", "fixed_worst.png"}
-    for name in stored["pictures"]:
-        picture = folder / "pictures" / name
-        assert str(picture) in out
-        assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size < 300_000
+def test_the_fitted_space_is_kept(finder, cache, monkeypatch):
+    files = list(cache.iterdir())
+    assert len(files) == 1 and files[0].suffix == ".joblib"
+    said = []
+    monkeypatch.setattr(emojis.Finder, "__init__", None)  # a fit would fail
+    again = emojis.cached_finder(True, said.append, cache)
+    assert not said
+    np.testing.assert_array_equal(again.gallery, finder.gallery)
 
 
-@pytest.mark.slow
-def test_numbers_come_with_machine_and_versions(demo):
-    environment = demo[3]["environment"]
-    assert environment["cores"] >= 1 and environment["versions"]["torch"]
-    assert demo[3]["quick"] is True and demo[3]["n_test"] == 60
+def test_a_damaged_file_is_replaced(finder, tmp_path, monkeypatch):
+    monkeypatch.setattr(emojis, "Finder", Stub)
+    emojis.cached_finder(True, folder=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(b"not a file of joblib")
+    said = []
+    emojis.cached_finder(True, said.append, tmp_path)
+    assert said and path.stat().st_size != len(b"not a file of joblib")
 
 
-def test_without_matplotlib_it_says_so_and_continues(tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(emojis, "Finder", Stub)
+    (tmp_path / "file").write_text("")
+    found = emojis.cached_finder(True, folder=tmp_path / "file" / "below")
+    assert found.max_epochs == 1
+
+
+def test_cache_folder_follows_the_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(emojis.sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert emojis.cache_folder() == tmp_path / "skcentrobind"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert emojis.cache_folder() == Path.home() / ".cache" / "skcentrobind"
+
+
+def test_answer_prints_all_and_unseen(finder, cache, monkeypatch, capsys):
+    monkeypatch.setattr(emojis, "cache_folder", lambda: cache)
+    command.answer("face", quick=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("face (english)  all ")
+    characters = second.split("unseen")[1].split()
+    assert set(characters) <= set(finder.emojis.characters[finder.emojis.unseen])
+
+
+def test_all_anchors_are_compared_from_one_start(results, finder):
+    names = [result.method for result in results]
+    assert names[:2] == [comparison.CENTROBIND, comparison.START]
+    pairs = {(m, t) for m in finder.F.names for t in ("frozen", "learning along")}
+    assert {tuple(n.removeprefix("fixed anchor ").split(", ")) for n in names[2:]} == pairs
+
+
+def test_figures_are_those_of_the_metrics(results, finder):
+    Z = finder.bind.transform_modalities(finder.F[finder.emojis.unseen])
+    result = results[0]
+    for (a, b), (first, tenth) in result.pairs.items():
+        assert first == pytest.approx(recall_at_k(Z[a], Z[b], k=1))
+        assert tenth == pytest.approx(recall_at_k(Z[a], Z[b], k=10))
+    mean = np.mean([first for first, _ in result.pairs.values()])
+    assert result.mean[0] == pytest.approx(mean)
+    (names, gallery), (first, _) = next(iter(result.several.items()))
+    query = sum(Z[name] for name in names)
+    assert first == pytest.approx(recall_at_k(query, Z[gallery], k=1))
+
+
+def test_tables_say_first_who_is_ahead(results):
+    lines = comparison.tables(results, 100)
+    first = " ".join(lines[: lines.index("")])
+    ours = results[0].mean[0]
+    ahead = [r for r in results[1:] if r.mean[0] > ours]
+    if ahead:
+        assert first.startswith("Ahead of CentroBind")
+        assert all(r.method in first for r in ahead)
+    one = comparison.Result(
+        "other", (2.0, 2.0), *[getattr(results[0], n) for n in ("pairs", "several", "transfer")]
+    )
+    assert "other" in comparison.tables([results[0], one], 100)[0]
+    one.mean = (0.0, 0.0)
+    assert comparison.tables([results[0], one], 100)[0].startswith("Best of the others")
+    shown = [float(line.split(" .")[1].split()[0]) for line in lines[lines.index("") + 3 : -1]]
+    assert shown == sorted(shown, reverse=True) and len(shown) == len(results)
+    assert max(map(len, lines)) <= 110
+
+
+def test_picture(finder, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    from matplotlib.image import imread
+
+    path = figure.draw(finder, [("english", "cat"), ("japanese", "花")], tmp_path / "new" / "p.png")
+    pixels = imread(path)
+    assert pixels.shape[1] == 1400  # 700 pixels on a screen of double density
+    assert np.ptp(pixels[..., 0]) > 0.9
+    # Letters that the font lacks: their query is left out.
+    one = imread(figure.draw(finder, [("english", "cat")], tmp_path / "one.png"))
+    assert pixels.shape == one.shape
+
+
+def test_without_matplotlib_it_says_so_and_continues(finder, tmp_path, capsys, monkeypatch):
     real = builtins.__import__
 
     def without(name, *args, **kwargs):
@@ -115,13 +202,20 @@ def test_without_matplotlib_it_says_so_and_continues(tmp_path, capsys, monkeypat
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert draw([Result("CentroBind", np.zeros(7))] * 3, None, tmp_path / "none") == []
+    assert figure.draw(finder, emojis.QUERIES, tmp_path / "none.png") is None
     assert "skcentrobind[plot]" in capsys.readouterr().out
-    assert not (tmp_path / "none").exists()
+    assert not list(tmp_path.iterdir())
 
 
-def test_split_is_stratified_and_of_one_seed():
-    split = load_split()
-    assert (len(split.X_train), len(split.X_test)) == (1400, 600)
-    assert set(np.bincount(split.y_test)) == {60}
-    np.testing.assert_array_equal(load_split().y_test, split.y_test)
+@pytest.mark.slow
+def test_run(cache, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    demo = command.run(True, tmp_path, cache)
+    out, err = capsys.readouterr()
+    for part in demo.text.values():
+        assert "\n".join(part) in out
+    assert "QUICK RUN" in out
+    for _, query in emojis.QUERIES:
+        assert query in out
+    assert all(re.match(r"\[ *\d+\.\d s\] ", line) for line in err.splitlines())
+    assert demo.picture == tmp_path / "emojis.png" and demo.picture.exists()
