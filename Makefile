@@ -18,7 +18,7 @@ check_python = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 	exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint coverage docs bench-smoke test-oldest wheel-check reproduce clean
+.PHONY: help demo test lint coverage docs bench-smoke test-oldest wheel-check reproduce stamps clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,11 @@ reproduce: .venv/installed-bench ## rerun the paper's experiments and write thei
 	@set -e; for name in calibrate_paper bench_table3 bench_table4 bench_modalities bench_curves bench_bounds \
 			bench_sensitivity plot_embeddings; do \
 		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py --jobs 2; done
+	$(BIN)/python benchmarks/render_tables.py
+
+# STAMPS=FILE names a copy of Debian's package; otherwise apt-get downloads it.
+stamps: .venv/installed-bench .venv/installed-models ## bind pictures, sentences and voices of Debian's stamps
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_stamps.py --jobs 2 $(if $(STAMPS),--stamps $(STAMPS))
 	$(BIN)/python benchmarks/render_tables.py
 
 # Old releases warn about what newer ones have settled, so warnings are not errors here.

@@ -108,6 +108,9 @@ def _reported_by(name):
 
 
 OWN = {
+    "bench_emoji": _reported_by("bench_emoji"),
+    "bench_stamps": _reported_by("bench_stamps"),
+    "bench_omics": _reported_by("bench_omics"),
     "bench_ablation": _reported_by("bench_ablation"),
     "bench_objectives": _reported_by("bench_objectives"),
     "bench_signs": _reported_by("bench_signs"),

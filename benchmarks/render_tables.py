@@ -25,7 +25,7 @@ from _report import Table, number
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 TABLES = HERE.parent / "docs" / "rendered" / "benchmarks"
-PAGES = [HERE.parent / "docs" / f"{name}.rst" for name in ("paper", "results")]
+PAGES = [HERE.parent / "docs" / f"{name}.rst" for name in ("paper", "real_data", "results")]
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
