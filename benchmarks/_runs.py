@@ -35,6 +35,8 @@ class Benchmark:
         `figures(results)` draws the figures into docs/images/paper.
     smoke_cases : dict or None
         Cases of `--smoke`, None for the first one alone.
+    smoke_seeds : int
+        Draws of `--smoke`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Benchmark:
     report: Callable
     figures: Callable | None = None
     smoke_cases: dict | None = None
+    smoke_seeds: int = 2
     settings: dict = field(default_factory=lambda: SETTINGS)
     smoke_settings: dict = field(default_factory=lambda: SMOKE_SETTINGS)
 
@@ -175,7 +178,7 @@ def main(benchmark, description):
     options.add_argument("--fresh", action="store_true", help="run stored draws again")
     options.add_argument("--only", default="*", help="shell pattern of the cases to run")
     options = options.parse_args()
-    seeds = 2 if options.smoke else options.seeds
+    seeds = benchmark.smoke_seeds if options.smoke else options.seeds
     start = time.perf_counter()
     store = run(benchmark, seeds, options.jobs, options.smoke, options.fresh, only=options.only)
     results = store.results()

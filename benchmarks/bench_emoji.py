@@ -47,6 +47,7 @@ BENCHMARK = Benchmark(
     report,
     settings=SETTINGS,
     smoke_settings=SMOKE_SETTINGS,
+    smoke_seeds=1,
 )
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ BENCHMARK = Benchmark(
     report,
     settings=SETTINGS,
     smoke_settings=SMOKE_SETTINGS,
+    smoke_seeds=1,
     smoke_cases={"2 modalities": {"task": "2 modalities"}},
 )
 

@@ -81,6 +81,7 @@ BENCHMARK = Benchmark(
     report,
     settings=SETTINGS,
     smoke_settings=SMOKE_SETTINGS,
+    smoke_seeds=1,
     smoke_cases={"brca, missing": CASES["brca, missing"]},
 )
 

@@ -100,6 +100,7 @@ BENCHMARK = Benchmark(
     figures,
     settings=SETTINGS,
     smoke_settings=SMOKE_SETTINGS,
+    smoke_seeds=1,
 )
 
 if __name__ == "__main__":

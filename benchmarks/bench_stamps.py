@@ -118,6 +118,7 @@ BENCHMARK = Benchmark(
     report,
     settings=SETTINGS,
     smoke_settings=SMOKE_SETTINGS,
+    smoke_seeds=1,
     smoke_cases={"stamps, sounds": CASES["stamps, sounds"]},
 )
 

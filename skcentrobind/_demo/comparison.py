@@ -84,7 +84,7 @@ def compare(finder, quick, say):
     results = [evaluate(CENTROBIND, finder.bind, F, emojis)]
     # One process per core: with layers this small, threads would block one another.
     jobs = (delayed(_fitted)(title, bind, F, emojis) for title, bind in methods)
-    for result in Parallel(n_jobs=-1, return_as="generator")(jobs):
+    for result in Parallel(n_jobs=1 if quick else -1, return_as="generator")(jobs):
         results.append(result)
         say(f"{result.method}: fitted in {result.seconds:.1f} s")
     return results
